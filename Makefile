@@ -1,0 +1,40 @@
+# `make run` serves the whole product on this machine; `make test` checks all of it. Both set up what they need.
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format screenshots clean
+
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	command -v $$python >/dev/null && $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$python && break; done)
+SETUP = $(if $(PYTHON),$(PYTHON) infra/setup.py,@echo "Pinch needs Python 3.11 or newer with venv. Install it (on Debian: apt-get install python3-venv) and run make again."; exit 1; true)
+BIN = .venv/bin
+
+export PYTHONPATH = functions:.
+export PYTHONDONTWRITEBYTECODE = 1
+
+help: ## Show what there is
+	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
+
+run: ## Serve the whole product on http://127.0.0.1:5001 (PORT=... for another port)
+	@$(SETUP) local
+	@exec $(BIN)/python -m infra.local
+
+test: lint ## Check everything: lint, types, unit, Lambda-event and browser tests
+	@$(BIN)/python -m pytest -q --cov --cov-report=term
+
+lint: ## Lint and type-check Python, JavaScript and the template
+	@$(SETUP) dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/cfn-lint template.yaml
+	$(BIN)/npx --no-install biome ci web
+	$(BIN)/npx --no-install tsc --noEmit -p .
+
+format: ## Format all code
+	@$(SETUP) dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/npx --no-install biome check --write web
+
+clean: ## Remove what was installed and made
+	rm -rf .venv node_modules .coverage .pytest_cache .mypy_cache .ruff_cache

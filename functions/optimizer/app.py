@@ -1,0 +1,85 @@
+"""The Flask app: its clients, its limiter, its error handlers and its headers."""
+
+import logging
+import uuid
+
+from flask import Flask, Response, json, request
+from flask_limiter import RateLimitExceeded
+from werkzeug.exceptions import HTTPException
+
+from optimizer.config import Config
+from optimizer.limits import MAX_BODY_BYTES
+from optimizer.problems import InternalError, Problem, RateLimited
+from optimizer.rate_limit import create_limiter, quota_headers
+from optimizer.routes.api import create_api
+from optimizer.store import TempStore
+
+log = logging.getLogger(__name__)
+
+EXPOSED_HEADERS = "Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset"
+
+
+def create_app(config: Config, store: TempStore | None = None) -> Flask:
+    """Build the app and everything it holds. `store` stands in for the one that the config names."""
+    app = Flask(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # settings keep the order of their declaration
+    # A redirect would name the host that the request claims.
+    app.url_map.strict_slashes = app.url_map.merge_slashes = False
+    limiter = create_limiter(config)
+    limiter.init_app(app)
+    logging.getLogger("flask-limiter").setLevel(logging.CRITICAL)  # it would write addresses into the log
+    app.register_blueprint(create_api(config, store or TempStore.connect(config), limiter))
+
+    @app.after_request
+    def add_headers(response: Response) -> Response:
+        response.headers.update(quota_headers(limiter))
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        if config.page_origin:
+            response.headers["Vary"] = "Origin"
+            if request.headers.get("Origin") == config.page_origin:
+                response.headers["Access-Control-Allow-Origin"] = config.page_origin
+                response.headers["Access-Control-Allow-Headers"] = "Content-Type"
+                response.headers["Access-Control-Allow-Methods"] = "GET, POST"
+                response.headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
+                response.headers["Access-Control-Max-Age"] = "600"
+        return response
+
+    @app.errorhandler(Problem)
+    def refuse(problem: Problem) -> Response:
+        return _answer(problem.status, problem.body())
+
+    @app.errorhandler(RateLimitExceeded)
+    def refuse_excess(_: RateLimitExceeded) -> Response:
+        # The header that says how long is added with the others, from the same reading of the counter.
+        return refuse(RateLimited(f"The limit is {config.rate_limit}. Wait as long as Retry-After says, then go on."))
+
+    @app.errorhandler(HTTPException)
+    def explain(error: HTTPException) -> Response:
+        """Tell what Flask itself refuses: unknown routes and methods, bodies that are too large."""
+        status = error.code or 500
+        detail = DETAILS.get(status, error.description)
+        response = _answer(status, {"type": "about:blank", "title": error.name, "status": status, "detail": detail})
+        response.headers.extend((name, value) for name, value in error.get_headers() if name == "Allow")
+        return response
+
+    @app.errorhandler(Exception)
+    def fail(error: Exception) -> Response:
+        instance = uuid.uuid4().urn
+        log.error("unexpected error, told as %s", instance, exc_info=error)
+        problem = InternalError("Something went wrong on our side. Try again in a moment.")
+        return _answer(problem.status, problem.body() | {"instance": instance})
+
+    return app
+
+
+DETAILS = {
+    404: "There is nothing here. GET /api/openapi.json lists every route.",
+    405: "This route does not take that method. Use one that the Allow header names.",
+    413: f"The limit for a request is {MAX_BODY_BYTES // 2**10} KB. Send images to the url of POST /api/uploads.",
+}
+
+
+def _answer(status: int, body: dict[str, object]) -> Response:
+    return Response(json.dumps(body), status, content_type="application/problem+json")

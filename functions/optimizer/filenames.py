@@ -1,0 +1,31 @@
+"""Names of files as people chose them, made safe for a header, a disk and a line of text."""
+
+import re
+import unicodedata
+from urllib.parse import quote
+
+MAX_STEM_LENGTH = 80
+# Names that Windows keeps for devices, with any extension (Microsoft, "Naming Files, Paths, and Namespaces").
+_RESERVED = re.compile(r"(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])")
+
+
+def display_name(name: str) -> str:
+    """Return the name to say in a sentence: without folders, controls and direction marks, 100 characters at most."""
+    base = re.split(r"[/\\]", name[-1_000:])[-1]
+    # C: controls, direction marks, surrogates and unassigned; Z: separators, which become plain spaces.
+    kinds = ((c, unicodedata.category(c)[0]) for c in unicodedata.normalize("NFC", base))
+    return "".join(" " if kind == "Z" else c for c, kind in kinds if kind != "C")[-100:].strip() or "image"
+
+
+def safe_stem(name: str) -> str:
+    """Return the name without its extension, as any disk takes it; "image" when nothing is left."""
+    base = display_name(name)
+    stem = re.sub(r'[<>:"|?*%;]', "_", base.rpartition(".")[0] or base)
+    stem = stem.strip(" .")[:MAX_STEM_LENGTH].strip(" .")
+    return f"_{stem}" if _RESERVED.fullmatch(stem.partition(".")[0]) else stem or "image"
+
+
+def content_disposition(filename: str) -> str:
+    """Return the header that offers a download under this name (RFC 6266): in plain ASCII, and in full (RFC 8187)."""
+    ascii_name = "".join(c if c.isascii() and c not in '"\\' else "_" for c in filename)
+    return f"attachment; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(filename, safe='')}"

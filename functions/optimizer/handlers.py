@@ -1,0 +1,77 @@
+"""The Lambda entry points. They live as long as the process, so what they share is built once, here."""
+
+import json
+import logging
+from base64 import b64decode
+from datetime import UTC, datetime
+from typing import Any
+
+import awsgi
+
+from optimizer.app import create_app
+from optimizer.config import Config
+from optimizer.problems import InternalError, Problem, UnreadableRequest
+from optimizer.store import TempStore
+
+log = logging.getLogger(__name__)
+logging.getLogger("optimizer").setLevel(logging.INFO)
+
+config = Config.from_env()
+store = TempStore.connect(config)
+app = create_app(config, store)
+
+
+def api(event: object, context: object) -> dict[str, Any]:
+    """Answer one API Gateway event (payload 1.0). Whatever the event holds, the invocation does not fail."""
+    try:
+        request = _readable(event)
+    except (TypeError, ValueError, AttributeError) as error:
+        log.warning("unreadable event: %s", error)
+        return _answer(UnreadableRequest("Send an HTTP request whose path, headers and body can be read."))
+    try:
+        answer: dict[str, Any] = awsgi.response(app, request, context)
+    except Exception:  # the adapter's, since the app answers its own; the invocation must not fail
+        log.exception("the adapter failed")
+        return _answer(InternalError("Something went wrong on our side. Try again in a moment."))
+    return answer | {"statusCode": int(answer["statusCode"])}  # aws-wsgi makes it a string
+
+
+def sweep(event: dict[str, Any], context: object) -> dict[str, int]:
+    """Delete what is older than the retention allows; runs on a schedule, with any event."""
+    deleted = store.sweep(datetime.now(UTC))
+    log.info("swept %d objects", deleted)
+    return {"deleted": deleted}
+
+
+def _readable(event: object) -> dict[str, Any]:
+    """Return the event with all that aws-wsgi reads.
+
+    Raises TypeError, ValueError or AttributeError when it cannot be a request.
+    """
+    if not (
+        isinstance(event, dict) and isinstance(event.get("httpMethod"), str) and isinstance(event.get("path"), str)
+    ):
+        raise TypeError("not an HTTP event of payload format 1.0")
+    body = event.get("body") or ""
+    if event.get("isBase64Encoded"):
+        b64decode(body, validate=True)
+    else:
+        body.encode()  # a lone surrogate is no UTF-8
+    return {
+        "httpMethod": event["httpMethod"],
+        "path": event["path"],
+        "headers": {str(name): str(value) for name, value in (event.get("headers") or {}).items()},
+        "queryStringParameters": event.get("queryStringParameters") or {},
+        "requestContext": event.get("requestContext") or {},
+        "body": body,
+        "isBase64Encoded": bool(event.get("isBase64Encoded")),
+    }
+
+
+def _answer(problem: Problem) -> dict[str, Any]:
+    return {
+        "statusCode": problem.status,
+        "headers": {"Content-Type": "application/problem+json", "Cache-Control": "no-store"},
+        "body": json.dumps(problem.body()),
+        "isBase64Encoded": False,
+    }

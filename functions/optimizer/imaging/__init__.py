@@ -1,0 +1,1 @@
+"""Bytes in, bytes out: decode, steps, encode. Knows nothing of HTTP or AWS."""

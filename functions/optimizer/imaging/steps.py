@@ -1,0 +1,225 @@
+"""The steps of the pipeline: image in, image out, pure, each saying first when there is nothing to do.
+
+A step returns the very image it was given when it changes nothing; the pipeline tells by that what was done.
+Images travel with the metadata of `clean_info` in their `info`.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from io import BytesIO
+
+from PIL import Image as pillow
+from PIL import ImageCms, ImageStat
+from PIL.Image import Image, Resampling, Transpose
+from PIL.ImageCms import ImageCmsProfile, Intent, PyCMSError
+from PIL.ImageFilter import Filter, GaussianBlur, UnsharpMask
+
+from optimizer.imaging.encoders import ENCODERS
+from optimizer.imaging.metadata import orientation, with_orientation
+from optimizer.settings import Settings
+
+Step = Callable[[Image, Settings], Image]
+
+# EXIF 2.32, tag 0x0112: how the stored picture is turned; the value undoes it.
+_UPRIGHT = {
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
+}
+
+
+def orient(image: Image, settings: Settings) -> Image:
+    """Turn the pixels as the EXIF orientation says and reset the tag, so that no viewer turns them again."""
+    turn = _UPRIGHT.get(orientation(image.info))
+    if turn is None or not settings.auto_orient:
+        return image
+    result = image.transpose(turn)
+    exif = with_orientation(image.info, 1)
+    result.info = {key: value for key, value in image.info.items() if key != "exif"}
+    if exif:
+        result.info["exif"] = exif
+    return result
+
+
+def normalize_mode(image: Image, settings: Settings) -> Image:
+    """Bring every mode to L, LA, RGB, RGBA or CMYK with 8 bits; alpha that hides nothing is dropped."""
+    if image.mode.startswith("I"):
+        image = _eight_bit(image)
+    if image.mode == "1":
+        image = image.convert("L")
+    if image.mode in ("P", "PA") and not image.has_transparency_data:
+        image = image.convert("RGB")
+    elif image.mode not in ("LA", "RGBA") and image.has_transparency_data:
+        image = image.convert("LA" if image.mode == "L" else "RGBA")
+    if image.mode in ("LA", "RGBA") and image.getchannel("A").getextrema() == (255, 255):
+        image = image.convert(image.mode[:-1])
+    return image
+
+
+def _eight_bit(image: Image) -> Image:
+    """Scale 16-bit gray to L by the high byte. Pillow's own conversion clips at 255 instead."""
+    result = image.point(lambda value: value * (1 / 256)).convert("L")
+    result.info = dict(image.info)
+    return result
+
+
+def convert_cmyk(image: Image, settings: Settings) -> Image:
+    """Convert CMYK to sRGB: by its profile, else as R = 255 - C - K (1 - C/255), as browsers do without one."""
+    if image.mode != "CMYK":
+        return image
+    profile = _open_profile(image)
+    result = _apply_profile(image, profile) if profile else image.convert("RGB")
+    result.info = {key: value for key, value in image.info.items() if key != "icc_profile"}
+    return result
+
+
+def to_srgb(image: Image, settings: Settings) -> Image:
+    """Convert the pixels from their ICC profile to sRGB and drop the profile.
+
+    Nothing to do when metadata is kept (the profile then stays with its pixels), when there is no profile that fits
+    the mode, or when it is sRGB under another name.
+    """
+    if not settings.strip_metadata:
+        return image
+    profile = _open_profile(image)
+    if profile is None or _is_srgb(profile):
+        return image
+    color = image.convert(image.mode.removesuffix("A"))
+    result = _apply_profile(color, profile).convert(color.mode)
+    if image.mode.endswith("A"):
+        result.putalpha(image.getchannel("A"))
+    result.info = {key: value for key, value in image.info.items() if key != "icc_profile"}
+    return result
+
+
+_COLOR_SPACES = {"GRAY": ("L", "LA"), "RGB ": ("RGB", "RGBA"), "CMYK": ("CMYK",)}
+
+
+def _open_profile(image: Image) -> ImageCmsProfile | None:
+    """Return the profile if it can be read and is one for this mode; viewers ignore any other, too."""
+    try:
+        profile = ImageCmsProfile(BytesIO(image.info["icc_profile"]))
+    except (KeyError, OSError, PyCMSError):
+        return None
+    return profile if image.mode in _COLOR_SPACES.get(profile.profile.xcolor_space, ()) else None
+
+
+@cache
+def _srgb() -> ImageCmsProfile:
+    return ImageCms.createProfile("sRGB")  # type: ignore[return-value]  # a core profile, as good here
+
+
+def _apply_profile(image: Image, profile: ImageCmsProfile) -> Image:
+    """Return the image, of mode L, RGB or CMYK, as sRGB in mode RGB; unmanaged when the profile has no transform."""
+    try:
+        result = ImageCms.profileToProfile(image, profile, _srgb(), renderingIntent=Intent.PERCEPTUAL, outputMode="RGB")
+    except PyCMSError:
+        return image.convert("RGB")
+    assert result is not None  # only inPlace returns none
+    return result
+
+
+def _is_srgb(profile: ImageCmsProfile) -> bool:
+    """Tell whether the profile moves no colour of a 9 x 9 x 9 lattice by more than 2 levels."""
+    levels = [min(level * 32, 255) for level in range(9)]
+    lattice = bytes(value for r in levels for g in levels for b in levels for value in (r, g, b))
+    mode = "RGB" if profile.profile.xcolor_space == "RGB " else "L"
+    image = pillow.frombytes("RGB", (81, 9), lattice).convert(mode)
+    before, after = image.convert("RGB").tobytes(), _apply_profile(image, profile).tobytes()
+    return all(abs(a - b) <= 2 for a, b in zip(before, after, strict=True))
+
+
+def target_size(size: tuple[int, int], settings: Settings) -> tuple[int, int]:
+    """Return the width and height in pixels that `resize` makes of these: percent first, then fit; at least 1."""
+    percent = settings.resize_percent
+    width, height = (max(1, round(side * percent / 100)) for side in size)
+    scale = min(1.0, (settings.width or width) / width, (settings.height or height) / height)
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def resize(image: Image, settings: Settings) -> Image:
+    size = target_size(image.size, settings)
+    return image if size == image.size else image.resize(size, Resampling.LANCZOS)
+
+
+def brightness(image: Image, settings: Settings) -> Image:
+    """Multiply the colours by 1 + brightness/100, as Pillow's ImageEnhance.Brightness does."""
+    if settings.brightness == 0:
+        return image
+    return _blend(image, 0, 1 + settings.brightness / 100)
+
+
+def contrast(image: Image, settings: Settings) -> Image:
+    """Move the colours from the mean gray of what is visible by 1 + contrast/100, as ImageEnhance.Contrast does."""
+    if settings.contrast == 0:
+        return image
+    alpha = image.getchannel("A") if image.mode.endswith("A") else None
+    mean = ImageStat.Stat(image.convert("L"), alpha).mean[0]
+    return _blend(image, int(mean + 0.5), 1 + settings.contrast / 100)
+
+
+def _blend(image: Image, pivot: int, factor: float) -> Image:
+    """Return pivot + factor * (level - pivot) for each level of each colour channel; alpha stays."""
+    table = [min(max(int(pivot + factor * (level - pivot)), 0), 255) for level in range(256)]
+    colors = len(image.mode.removesuffix("A"))
+    return image.point(table * colors + list(range(256)) * (len(image.mode) - colors))
+
+
+def sharpen(image: Image, settings: Settings) -> Image:
+    """Above 0: unsharp mask of radius 2 px, 5 percent a step, threshold 3. Below 0: Gaussian blur of -value/10 px."""
+    if settings.sharpen == 0:
+        return image
+    if settings.sharpen < 0:
+        return _filter_premultiplied(image, GaussianBlur(-settings.sharpen / 10))
+    unsharp = UnsharpMask(radius=2, percent=5 * settings.sharpen, threshold=3)
+    if not image.mode.endswith("A"):
+        return image.filter(unsharp)
+    # Colour hidden under full transparency must not ring into its neighbours: put theirs there first.
+    alpha = image.getchannel("A")
+    around = _filter_premultiplied(image, GaussianBlur(2))
+    color = pillow.composite(image, around, alpha.point([0] + [255] * 255))
+    result = color.convert(image.mode[:-1]).filter(unsharp)
+    result.putalpha(alpha)
+    result.info = dict(image.info)
+    return result
+
+
+def _filter_premultiplied(image: Image, kernel: Filter) -> Image:
+    premultiplied = {"LA": "La", "RGBA": "RGBa"}.get(image.mode)
+    if premultiplied is None:
+        return image.filter(kernel)
+    return image.convert(premultiplied).filter(kernel).convert(image.mode)
+
+
+def flatten(image: Image, settings: Settings) -> Image:
+    """Lay the image on the background colour when the format has no alpha."""
+    if not image.mode.endswith("A") or ENCODERS[settings.format].SUPPORTS_ALPHA:
+        return image
+    result = pillow.new("RGB", image.size, settings.background)
+    result.paste(image.convert("RGB"), mask=image.getchannel("A"))
+    if image.mode == "LA" and _is_gray(settings.background):
+        result = result.convert("L")
+    result.info = dict(image.info)
+    return result
+
+
+def _is_gray(color: str) -> bool:
+    return color[1:3] == color[3:5] == color[5:7]
+
+
+def strip_metadata(image: Image, settings: Settings) -> Image:
+    """Empty `info`, but for an orientation that viewers still need; keep all of it when stripping is off."""
+    if not settings.strip_metadata or not image.info:
+        return image
+    turned = orientation(image.info)
+    result = image.copy()
+    result.info = {}
+    if turned != 1:
+        exif = with_orientation({}, turned)
+        assert exif is not None  # this one tag can always be written
+        result.info["exif"] = exif
+    return result

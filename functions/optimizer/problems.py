@@ -1,0 +1,82 @@
+"""What a client can cause, each with a status; the app renders them as application/problem+json (RFC 9457)."""
+
+from typing import ClassVar, TypedDict
+
+
+class FieldError(TypedDict):
+    """What is wrong with one field of a request."""
+
+    field: str
+    detail: str
+
+
+class Problem(Exception):
+    """A refusal that the client caused and can act on. `detail` is one sentence that says what to do."""
+
+    status: ClassVar[int]
+    code: ClassVar[str]
+    title: ClassVar[str]
+
+    def __init__(self, detail: str, errors: list[FieldError] | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = errors or []
+
+    def body(self) -> dict[str, object]:
+        """Return the JSON object of RFC 9457; its `type` is a URN made from the code."""
+        about = {"type": f"urn:pinch:problem:{self.code}", "title": self.title, "status": self.status}
+        return about | {"detail": self.detail} | ({"errors": self.errors} if self.errors else {})
+
+
+class InvalidRequest(Problem):
+    status, code, title = 422, "invalid_request", "The request is malformed"
+
+
+class InvalidSettings(Problem):
+    status, code, title = 422, "invalid_settings", "The settings are not valid"
+
+
+class UnsupportedType(Problem):
+    status, code, title = 415, "unsupported_type", "Not a JPEG, PNG or WebP image"
+
+
+class UploadTooLarge(Problem):
+    status, code, title = 413, "upload_too_large", "The file is too large"
+
+
+class TooManyPixels(Problem):
+    status, code, title = 413, "too_many_pixels", "The image has too many pixels"
+
+
+class TooManyFrames(Problem):
+    status, code, title = 413, "too_many_frames", "The animation has too many frames"
+
+
+class ResultTooLarge(Problem):
+    status, code, title = 422, "result_too_large", "The result would have too many pixels"
+
+
+class DamagedImage(Problem):
+    status, code, title = 422, "damaged_image", "The image is damaged"
+
+
+class UnknownUpload(Problem):
+    status, code, title = 404, "unknown_upload", "There is no such upload"
+
+
+class UnknownClient(Problem):
+    status, code, title = 400, "unknown_client", "The client's address is missing"
+
+
+class UnreadableRequest(Problem):
+    status, code, title = 400, "unreadable_request", "The request cannot be read"
+
+
+class InternalError(Problem):
+    """Our bug. It is no client's doing, but the client is told in the same form."""
+
+    status, code, title = 500, "internal_error", "Internal server error"
+
+
+class RateLimited(Problem):
+    status, code, title = 429, "rate_limited", "Too many requests"

@@ -1,0 +1,164 @@
+"""Our own API: presign uploads, optimize, discard, and the documents that describe it."""
+
+import re
+from json import loads
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request
+from flask_limiter import Limiter
+
+from optimizer import openapi, settings
+from optimizer.config import Config
+from optimizer.filenames import display_name
+from optimizer.imaging.encoders import ENCODERS
+from optimizer.imaging.pipeline import Result, optimize
+from optimizer.limits import (
+    FILES_PER_REQUEST,
+    IDS_PER_REQUEST,
+    MAX_PIXELS,
+    MAX_UPLOAD_BYTES,
+)
+from optimizer.problems import InvalidRequest, UnknownUpload, UnsupportedType, UploadTooLarge
+from optimizer.settings import Settings
+from optimizer.store import TempStore
+
+MEDIA_TYPES = {encoder.MEDIA_TYPE: name for name, encoder in ENCODERS.items()}
+UPLOAD_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def create_api(config: Config, store: TempStore, limiter: Limiter) -> Blueprint:
+    """Return the routes of the contract, with their dependencies bound."""
+    api = Blueprint("api", __name__, url_prefix="/api")
+    # One count for both routes. A preflight is the browser's, not the user's.
+    counted = limiter.shared_limit(config.rate_limit, scope="api", exempt_when=lambda: request.method == "OPTIONS")
+
+    @api.post("/uploads")
+    @counted
+    def create_uploads() -> tuple[Response, int]:
+        files = [_checked_file(file, index) for index, file in enumerate(_list_of("files", FILES_PER_REQUEST))]
+        return jsonify(uploads=[store.presign_upload(name, media_type) for name, media_type in files]), 201
+
+    @api.post("/uploads/<upload_id>/optimize")
+    @counted
+    def optimize_upload(upload_id: str) -> Response:
+        if not UPLOAD_ID.fullmatch(upload_id):
+            raise UnknownUpload("An upload id is 32 hexadecimal digits. Use one that POST /api/uploads returned.")
+        chosen = Settings.parse(_json_body(default={}))
+        digest = chosen.digest()
+        record = store.find_record(upload_id, digest)
+        cached = record is not None
+        if record is None:
+            source = store.read_source(upload_id)
+            result = optimize(source.data, chosen)
+            record = _record(source.stem, result)
+            store.save_result(upload_id, digest, result.data, record)
+        return jsonify(
+            {"id": upload_id, **store.presign_download(upload_id, digest, record), **record, "cached": cached}
+        )
+
+    @api.post("/discard")
+    def discard() -> tuple[str, int]:
+        ids = _list_of("ids", IDS_PER_REQUEST)
+        if not all(isinstance(each, str) and UPLOAD_ID.fullmatch(each) for each in ids):
+            raise InvalidRequest("Each id is 32 hexadecimal digits. Send those that POST /api/uploads returned.")
+        store.discard(ids)
+        return "", 204
+
+    @api.get("/settings")
+    def describe_settings() -> Response:
+        return jsonify(settings.json_schema() | {"presets": settings.PRESETS, "limits": limits()})
+
+    @api.get("/openapi.json")
+    def describe_api() -> Response:
+        return jsonify(openapi.document())
+
+    @api.get("/health")
+    def health() -> Response:
+        return jsonify(status="ok")
+
+    def limits() -> dict[str, Any]:
+        return {
+            "max_upload_bytes": MAX_UPLOAD_BYTES,
+            "max_pixels": MAX_PIXELS,
+            "requests_per_minute": config.requests_per_minute,
+            "retention_minutes": config.retention_minutes,
+            "files_per_request": FILES_PER_REQUEST,
+            "formats": list(ENCODERS),
+            "media_types": list(MEDIA_TYPES),
+        }
+
+    return api
+
+
+def _json_body(default: Any = None) -> Any:
+    """Return the decoded body, whatever type it says it has: sendBeacon sends JSON as text/plain.
+
+    Raises InvalidRequest.
+    """
+    body = request.get_data()
+    if not body and default is not None:
+        return default
+    try:
+        return loads(body)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest("The body is not JSON. Send one JSON object in UTF-8.") from error
+
+
+def _list_of(name: str, most: int) -> list[Any]:
+    """Return the list that the body holds under this name; raises InvalidRequest."""
+    body = _json_body()
+    items = body.get(name) if isinstance(body, dict) else None
+    if not isinstance(items, list) or not 1 <= len(items) <= most:
+        raise InvalidRequest(f"Send a JSON object with {name}, a list of 1 to {most} entries.")
+    return items
+
+
+def _checked_file(file: object, index: int) -> tuple[str, str]:
+    """Return name and media type of one file that the client wants to upload.
+
+    Raises InvalidRequest, UnsupportedType or UploadTooLarge, naming the file.
+    """
+    match file:
+        case {"name": str(name), "type": str(media_type), "size": int(size)} if size is not True:
+            pass
+        case _:
+            detail = f"Give file {index + 1} a name, a type and a size in bytes (a whole number)."
+            raise InvalidRequest(detail, [{"field": f"files[{index}]", "detail": detail}])
+    shown = display_name(name)
+    if media_type not in MEDIA_TYPES:
+        detail = f"{shown} is not supported. Use JPEG, PNG or WebP."
+        raise UnsupportedType(detail, [{"field": f"files[{index}].type", "detail": detail}])
+    if size > MAX_UPLOAD_BYTES:
+        detail = f"{shown} is {size / 10**6:.0f} MB. The limit is {MAX_UPLOAD_BYTES // 2**20} MB."
+        raise UploadTooLarge(detail, [{"field": f"files[{index}].size", "detail": detail}])
+    if size < 1:
+        detail = f"{shown} is empty. Choose it again, or export the image again."
+        raise InvalidRequest(detail, [{"field": f"files[{index}].size", "detail": detail}])
+    return name, media_type
+
+
+def _record(stem: str, result: Result) -> dict[str, Any]:
+    """Return the part of the answer that does not change from one request to the next."""
+    encoder = ENCODERS[result.format]
+    source = result.source
+    return {
+        "filename": f"{stem}.{encoder.EXTENSION}",
+        "format": result.format,
+        "media_type": encoder.MEDIA_TYPE,
+        "width": result.width,
+        "height": result.height,
+        "bytes": len(result.data),
+        "source": {
+            "format": source.format,
+            "media_type": ENCODERS[source.format].MEDIA_TYPE,
+            "width": source.width,
+            "height": source.height,
+            "bytes": len(source.data),
+        },
+        "saved_percent": round(100 - 100 * len(result.data) / len(source.data), 1),
+        "quality": result.quality,
+        "similarity": None,
+        "kept_original": result.kept_original,
+        "metadata_removed": result.metadata_removed,
+        "warnings": [warning._asdict() for warning in result.warnings],
+    }

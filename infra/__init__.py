@@ -1,0 +1,1 @@
+"""Runs and deploys the product."""

@@ -1,0 +1,180 @@
+"""The whole product on one machine: page, API and sweeper on one address, with an embedded S3."""
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.exceptions import ClientError
+from moto.server import ThreadedMotoServer
+from werkzeug.exceptions import HTTPException
+from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.utils import redirect, send_from_directory
+from werkzeug.wrappers import Request, Response
+
+from infra.resources import create_bucket
+from optimizer.app import create_app
+from optimizer.config import Config
+from optimizer.store import TempStore
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+HOST = "127.0.0.1"
+WEB = Path(__file__).parent.parent / "web"
+MAX_SWEEP_SECONDS = 5 * 60  # as the schedule in template.yaml
+
+log = logging.getLogger("pinch")
+
+
+def main() -> int:
+    """Serve until interrupted. Returns the exit status; what keeps it from starting is told in one sentence."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    logging.getLogger("botocore").setLevel(logging.ERROR)
+    # The embedded S3 takes any credentials; boto3 insists on having some.
+    os.environ.setdefault("AWS_ACCESS_KEY_ID", "local")
+    os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "local")
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    try:
+        config = Config.from_env()
+        listener = _listen(config.port)
+    except ValueError as error:
+        print(f"Pinch cannot start: {error}", file=sys.stderr)
+        return 1
+    with listener:
+        serve(config, listener, stop)
+    return 0
+
+
+def _listen(port: int) -> socket.socket:
+    """Return a socket that listens on the port; raises ValueError with a sentence when it cannot."""
+    try:
+        return socket.create_server((HOST, port), backlog=128)
+    except PermissionError as error:
+        raise ValueError(f"port {port} needs root. Choose one above 1023: PORT=5001 make run") from error
+    except OSError as error:
+        raise ValueError(f"port {port} is in use. Choose another one: PORT={port + 1} make run") from error
+
+
+def serve(config: Config, listener: socket.socket, stop: threading.Event) -> None:
+    """Start everything, print the address, and return when `stop` is set and all of it has ended."""
+    origin = f"http://{HOST}:{config.port}"
+    with ExitStack() as cleanup:
+        config = replace(
+            config,
+            s3_endpoint_url=config.s3_endpoint_url or _start_s3(cleanup),
+            page_origin=config.page_origin or origin,
+        )
+        _ensure_bucket(config)
+        store = TempStore.connect(config)
+        app = _dispatch(create_app(config, store), _page(config))
+        server = make_server(HOST, config.port, app, threaded=True, request_handler=_Quiet, fd=listener.fileno())
+        serving = threading.Thread(target=server.serve_forever, daemon=True)
+        sweeping = threading.Thread(target=_sweep_often, args=(store, config, stop), daemon=True)
+        serving.start()
+        sweeping.start()
+        cleanup.callback(server.shutdown)
+        print(f"Pinch is ready at {origin}", flush=True)
+        print(f"Uploads are deleted within {config.retention_minutes} minutes. Ctrl-C stops it.", flush=True)
+        stop.wait()
+
+
+class _Quiet(WSGIRequestHandler):
+    """Writes no line for each request."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        pass
+
+
+def _start_s3(cleanup: ExitStack) -> str:
+    """Start moto's S3 on a free loopback port and return its address."""
+    emulator = ThreadedMotoServer(ip_address=HOST, port=0, verbose=False)
+    emulator.start()
+    cleanup.callback(emulator.stop)
+    _, port = emulator.get_host_and_port()
+    return f"http://{HOST}:{port}"
+
+
+def _ensure_bucket(config: Config) -> None:
+    client = boto3.client("s3", endpoint_url=config.s3_endpoint_url, region_name=config.aws_region)
+    try:
+        client.head_bucket(Bucket=config.temp_bucket)
+    except ClientError:
+        create_bucket(client, config.temp_bucket, {"PageOrigin": str(config.page_origin)})
+
+
+def _sweep_often(store: TempStore, config: Config, stop: threading.Event) -> None:
+    """Sweep on the schedule of the deployment, more often when the retention is short."""
+    seconds = min(MAX_SWEEP_SECONDS, config.retention_minutes * 60 / 6)
+    while not stop.wait(seconds):
+        try:
+            store.sweep(datetime.now(UTC))
+        except Exception:  # the next sweep may succeed; the retention depends on there being one
+            log.exception("the sweep failed")
+
+
+def _dispatch(api: "WSGIApplication", page: "WSGIApplication") -> "WSGIApplication":
+    return lambda environ, start: (api if environ["PATH_INFO"].startswith("/api/") else page)(environ, start)
+
+
+def _page(config: Config) -> "WSGIApplication":
+    """Return an app that serves web/ as the CDN does, with its security headers."""
+    s3_origin = config.s3_public_endpoint_url or config.s3_endpoint_url or ""
+    headers = {
+        "Content-Security-Policy": content_security_policy(s3_origin),
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Cache-Control": "no-cache",
+    }
+
+    @Request.application
+    def page(request: Request) -> Response:
+        if request.host != f"{HOST}:{config.port}" and request.host.startswith("localhost:"):
+            # S3 answers one origin only, so that the page must not be open under another name.
+            return redirect(f"{config.page_origin}{request.path}")
+        if request.path == "/config.json":
+            response = Response('{"api_url": ""}', mimetype="application/json")
+        else:
+            try:
+                path = request.path.removeprefix("/") or "index.html"
+                response = send_from_directory(WEB, path, request.environ)
+            except HTTPException as error:
+                response = Response(error.description, error.code, mimetype="text/plain")
+        response.headers.update(headers)
+        return response
+
+    return page
+
+
+def content_security_policy(*origins: str) -> str:
+    """Return the policy of the page; `origins` are those it may call beside its own."""
+    callable_origins = " ".join(["'self'", *filter(None, origins)])
+    return "; ".join(
+        [
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            "img-src 'self' blob: data:",
+            f"connect-src {callable_origins}",
+            "manifest-src 'self'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+            "require-trusted-types-for 'script'",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""Sets up what `make run` and `make test` need; standard library only, since nothing is installed yet.
+
+    python3 infra/setup.py local   a virtual environment with the product
+    python3 infra/setup.py dev     and with the tools of tests and lint, Node packages and a browser
+
+Each part is set up once and again when the file that lists it changes.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# Debian's names: a browser, and a font, without which headless Chromium draws no text.
+BROWSER_PACKAGES = ("chromium", "fonts-inter")
+
+
+class SetupError(Exception):
+    """What a person has to do before the setup can go on, in one sentence."""
+
+
+def main(target: str) -> int:
+    """Set up the target, `local` or `dev`. Returns the exit status."""
+    try:
+        if not os.access(ROOT, os.W_OK):
+            raise SetupError(f"the folder {ROOT} cannot be written. Clone the project where you may write.")
+        _install_python_packages(target)
+        if target == "dev":
+            _install_node_packages()
+            _install_browser()
+    except SetupError as error:
+        print(f"Pinch cannot set up: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _install_python_packages(target: str) -> None:
+    stamp = VENV / f".{target}-ready"
+    wanted = _digest(*ROOT.glob("requirements*.txt"), extra=sys.version)
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    print(f"Setting up Python packages for {target}; this takes a minute the first time.", flush=True)
+    if not (VENV / "bin" / "python").exists():
+        venv.create(VENV, with_pip=True)
+    pip = [VENV / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    _run(
+        [*pip, "-r", ROOT / f"requirements-{target}.txt"],
+        "the Python packages could not be installed. Check the network and the lines above.",
+    )
+    stamp.write_text(wanted)
+
+
+def _install_node_packages() -> None:
+    stamp = ROOT / "node_modules" / ".ready"
+    wanted = _digest(ROOT / "package.json", ROOT / "package-lock.json")
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    print("Setting up Node packages.", flush=True)
+    path = f"{VENV / 'bin'}{os.pathsep}{os.environ['PATH']}"  # npm runs the node of the environment
+    _run(
+        [VENV / "bin" / "npm", "ci", "--silent"],
+        "the Node packages could not be installed. Check the network and the lines above.",
+        env=os.environ | {"PATH": path},
+    )
+    stamp.write_text(wanted)
+
+
+def _install_browser() -> None:
+    if os.environ.get("CHROMIUM") or any(map(shutil.which, BROWSERS)):
+        return
+    if not (shutil.which("apt-get") and os.geteuid() == 0):
+        raise SetupError("the browser tests need Chromium. Install it, or name another one: CHROMIUM=/path make test")
+    print("Installing Chromium from the system's packages.", flush=True)
+    problem = "Chromium could not be installed. Check the lines above, or install it by hand."
+    env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    _run(["apt-get", "update", "-qq"], problem, env=env)
+    _run(["apt-get", "install", "-qq", "--no-install-recommends", *BROWSER_PACKAGES], problem, env=env)
+
+
+def _run(command: list[object], problem: str, env: dict[str, str] | None = None) -> None:
+    """Run the command and show its output only when it fails; raises SetupError then."""
+    done = subprocess.run(  # noqa: S603  # only the commands of this file
+        [str(part) for part in command], cwd=ROOT, env=env, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        print(done.stdout[-2_000:], done.stderr[-2_000:], file=sys.stderr)
+        raise SetupError(problem)
+
+
+def _digest(*files: Path, extra: str = "") -> str:
+    content = b"".join(file.read_bytes() for file in sorted(files))
+    return hashlib.sha256(content + extra.encode()).hexdigest()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
