@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 WEB = Path(__file__).parent.parent / "web"
-MAX_SWEEP_SECONDS = 5 * 60  # as the schedule in template.yaml
+MAX_SWEEP_SECONDS = 5 * 60.0  # as the schedule in template.yaml
 
 log = logging.getLogger("pinch")
 
@@ -81,7 +81,7 @@ def serve(config: Config, listener: socket.socket, stop: threading.Event) -> Non
         app = _dispatch(create_app(config, store), _page(config))
         server = make_server(HOST, config.port, app, threaded=True, request_handler=_Quiet, fd=listener.fileno())
         serving = threading.Thread(target=server.serve_forever, daemon=True)
-        sweeping = threading.Thread(target=_sweep_often, args=(store, config, stop), daemon=True)
+        sweeping = threading.Thread(target=sweep_often, args=(store, config, stop), daemon=True)
         serving.start()
         sweeping.start()
         cleanup.callback(server.shutdown)
@@ -114,10 +114,14 @@ def _ensure_bucket(config: Config) -> None:
         create_bucket(client, config.temp_bucket, {"PageOrigin": str(config.page_origin)})
 
 
-def _sweep_often(store: TempStore, config: Config, stop: threading.Event) -> None:
-    """Sweep on the schedule of the deployment, more often when the retention is short."""
-    seconds = min(MAX_SWEEP_SECONDS, config.retention_minutes * 60 / 6)
-    while not stop.wait(seconds):
+def sweep_seconds(retention_minutes: int) -> float:
+    """Return how often to sweep: as the deployment does, more often when the retention is short."""
+    return min(MAX_SWEEP_SECONDS, retention_minutes * 60 / 6)
+
+
+def sweep_often(store: TempStore, config: Config, stop: threading.Event) -> None:
+    """Sweep until `stop` is set."""
+    while not stop.wait(sweep_seconds(config.retention_minutes)):
         try:
             store.sweep(datetime.now(UTC))
         except Exception:  # the next sweep may succeed; the retention depends on there being one

@@ -5,6 +5,7 @@ import logging
 from base64 import b64decode
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import awsgi
 
@@ -59,9 +60,9 @@ def _readable(event: object) -> dict[str, Any]:
         body.encode()  # a lone surrogate is no UTF-8
     return {
         "httpMethod": event["httpMethod"],
-        "path": event["path"],
+        "path": unquote_to_bytes(event["path"]).decode("latin-1"),  # PEP 3333; the gateway passes it undecoded
         "headers": {str(name): str(value) for name, value in (event.get("headers") or {}).items()},
-        "queryStringParameters": event.get("queryStringParameters") or {},
+        "queryStringParameters": dict(event.get("queryStringParameters") or {}),
         "requestContext": event.get("requestContext") or {},
         "body": body,
         "isBase64Encoded": bool(event.get("isBase64Encoded")),

@@ -2,7 +2,6 @@
 
 import time
 from ipaddress import IPv6Address, ip_address
-from math import ceil
 
 from flask import request
 from flask_limiter import Limiter
@@ -52,7 +51,7 @@ def quota_headers(limiter: Limiter) -> dict[str, str]:
         return {}
     item: RateLimitItem = current.limit
     reset_at, remaining = current.window
-    seconds = max(1, ceil(reset_at - time.time()))
+    seconds = max(1, int(reset_at - time.time()) + 1)  # at the very end of the window it still counts
     headers = {
         "RateLimit-Limit": str(item.amount),
         "RateLimit-Remaining": str(remaining),

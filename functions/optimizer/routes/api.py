@@ -129,7 +129,7 @@ def _checked_file(file: object, index: int) -> tuple[str, str]:
         detail = f"{shown} is not supported. Use JPEG, PNG or WebP."
         raise UnsupportedType(detail, [{"field": f"files[{index}].type", "detail": detail}])
     if size > MAX_UPLOAD_BYTES:
-        detail = f"{shown} is {size / 10**6:.0f} MB. The limit is {MAX_UPLOAD_BYTES // 2**20} MB."
+        detail = f"{shown} is {min(size, 10**15) // 10**6} MB. The limit is {MAX_UPLOAD_BYTES // 2**20} MB."
         raise UploadTooLarge(detail, [{"field": f"files[{index}].size", "detail": detail}])
     if size < 1:
         detail = f"{shown} is empty. Choose it again, or export the image again."

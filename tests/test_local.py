@@ -1,0 +1,184 @@
+"""Runs the product as `make run` does, in a process of its own."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from infra import local
+from infra.local import HOST, WEB
+from optimizer.config import Config
+from optimizer.store import TempStore
+from tests.journey import photo, upload
+
+ROOT = Path(__file__).parent.parent
+
+
+def free_port() -> int:
+    with socket.create_server((HOST, 0)) as probe:
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def start(**environ: object) -> subprocess.Popen[str]:
+    names = ("S3_ENDPOINT_URL", "PAGE_ORIGIN", "RATE_LIMIT", "RETENTION_MINUTES", "AWS_ACCESS_KEY_ID")
+    inherited = {key: value for key, value in os.environ.items() if key not in names}
+    return subprocess.Popen(
+        [sys.executable, "-m", "infra.local"],
+        cwd=ROOT,
+        env=inherited | {"PYTHONPATH": "functions:."} | {key: str(value) for key, value in environ.items()},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@contextmanager
+def running(**environ: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Yield the process and the address it prints; end it as Ctrl-C does."""
+    process = start(PORT=free_port(), **environ)
+    assert process.stdout
+    line = process.stdout.readline()
+    assert line.startswith("Pinch is ready at http://"), process.communicate()
+    try:
+        yield process, line.split()[-1]
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with running() as (_, address):
+        yield address
+
+
+def call_at(address: str) -> Any:
+    def call(method: str, path: str, body: Any) -> tuple[int, Any]:
+        answer = requests.request(method, address + path, json=body, timeout=30)
+        return answer.status_code, answer.json() if answer.content else None
+
+    return call
+
+
+def test_one_address_serves_page_and_api(address: str) -> None:
+    page = requests.get(address, timeout=10)
+    health = requests.get(f"{address}/api/health", timeout=10)
+
+    assert (page.status_code, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert page.content == (WEB / "index.html").read_bytes()
+    assert health.json() == {"status": "ok"}
+    assert requests.get(f"{address}/config.json", timeout=10).json() == {"api_url": ""}
+
+
+def test_the_page_has_the_headers_of_the_cdn(address: str) -> None:
+    headers = requests.get(address, timeout=10).headers
+    policy = dict(part.split(" ", 1) for part in headers["Content-Security-Policy"].split("; "))
+
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert policy["default-src"] == "'none'"
+    assert policy["script-src"] == policy["style-src"] == "'self'"
+    assert policy["require-trusted-types-for"] == "'script'"
+    own, s3 = policy["connect-src"].split()
+    assert own == "'self'"
+    assert s3.startswith("http://127.0.0.1:")
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/../template.yaml", "/%2e%2e/template.yaml", "/js/"])
+def test_nothing_outside_the_page_is_served(address: str, path: str) -> None:
+    with requests.Session() as session:
+        request = requests.Request("GET", address).prepare()
+        request.url = address + path  # as it is: requests would resolve the dots
+
+        answer = session.send(request, timeout=10)
+
+    assert answer.status_code == 404
+
+
+def test_the_page_under_another_name_leads_to_the_one_that_s3_answers(address: str) -> None:
+    answer = requests.get(address.replace(HOST, "localhost"), allow_redirects=False, timeout=10)
+
+    assert (answer.status_code, answer.headers["Location"]) == (302, f"{address}/")
+
+
+def test_the_sweeper_goes_on_after_a_failure_until_it_is_stopped(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(local, "MAX_SWEEP_SECONDS", 0.01)
+    stop = threading.Event()
+    moments = []
+
+    class FailsOnce(TempStore):
+        def __init__(self) -> None:
+            pass
+
+        def sweep(self, now: datetime) -> int:
+            moments.append(now)
+            if len(moments) == 1:
+                raise ConnectionError("S3 is away")
+            stop.set()
+            return 0
+
+    local.sweep_often(FailsOnce(), Config(), stop)
+
+    assert len(moments) == 2
+    assert "S3 is away" in caplog.text
+
+
+@pytest.mark.parametrize("minutes", [1, 5, 15, 30, 60, 1_440])
+def test_the_sweeper_runs_often_enough_for_any_retention(minutes: int) -> None:
+    oldest_left = minutes * 60 * 2 / 3
+
+    assert oldest_left + local.sweep_seconds(minutes) < minutes * 60
+
+
+def test_an_s3_of_ones_own_is_used_and_gets_the_bucket_of_the_template(s3_url: str) -> None:
+    with running(S3_ENDPOINT_URL=s3_url, TEMP_BUCKET="my-own") as (_, address):
+        _, body = call_at(address)("POST", "/api/uploads", {"files": [{"name": "a", "type": "image/png", "size": 1}]})
+
+    assert body["uploads"][0]["url"] == f"{s3_url}/my-own"
+
+
+def test_a_port_in_use_is_told_in_one_sentence() -> None:
+    with socket.create_server((HOST, 0)) as taken:
+        port = taken.getsockname()[1]
+        process = start(PORT=port)
+        output, errors = process.communicate(timeout=30)
+
+    assert process.returncode == 1
+    assert (output, errors) == (
+        "",
+        f"Pinch cannot start: port {port} is in use. Choose another one: PORT={port + 1} make run\n",
+    )
+
+
+def test_a_wrong_option_is_told_in_one_sentence() -> None:
+    process = start(PORT="http")
+    _, errors = process.communicate(timeout=30)
+
+    assert process.returncode == 1
+    assert errors == "Pinch cannot start: PORT must be a whole number from 1 to 65535, not 'http'.\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_everything_at_once_and_quietly(number: signal.Signals) -> None:
+    with running() as (process, address):
+        _, body = call_at(address)("POST", "/api/uploads", {"files": [{"name": "a", "type": "image/png", "size": 1}]})
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=10)
+
+    assert (process.returncode, errors) == (0, "")
+    for url in (address, body["uploads"][0]["url"]):
+        with pytest.raises(requests.ConnectionError):
+            requests.get(url, timeout=2)

@@ -1,0 +1,216 @@
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
+
+import boto3
+import pytest
+import requests
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
+
+from optimizer.config import Config
+from optimizer.imaging.pipeline import ANIMATION_REDUCED, DEPTH_REDUCED, STEP_WARNINGS
+from optimizer.limits import MAX_UPLOAD_BYTES
+from optimizer.problems import UnknownUpload, UploadTooLarge
+from optimizer.store import TempStore
+from tests.conftest import keys
+from tests.journey import post_form
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+RECORD = {"filename": "a b.webp", "media_type": "image/webp", "width": 3}
+ID = "0123456789abcdef" * 2
+
+
+def put_source(store: TempStore, data: bytes = b"pixels", name: str = "a.jpg") -> str:
+    form = store.presign_upload(name, "image/jpeg")
+    assert post_form(form, data).status_code == 204
+    return str(form["id"])
+
+
+def test_the_upload_policy_allows_exactly_this_upload(store: TempStore, config: Config) -> None:
+    before = datetime.now(UTC)
+
+    form = store.presign_upload("../Ünï.png", "image/png")
+    policy = json.loads(base64.b64decode(form["fields"]["policy"]))
+
+    expires = datetime.fromisoformat(policy["expiration"])
+    assert timedelta(seconds=298) < expires - before < timedelta(seconds=302)
+    assert abs(datetime.fromisoformat(form["expires_at"]) - expires) <= timedelta(seconds=1)
+    signing = ("x-amz-algorithm", "x-amz-credential", "x-amz-date")
+    assert policy["conditions"] == [
+        {"Content-Type": "image/png"},
+        {"x-amz-meta-name": "%C3%9Cn%C3%AF"},
+        ["content-length-range", 1, 26_214_400],
+        {"bucket": config.temp_bucket},
+        {"key": f"uploads/{form['id']}"},
+        *({name: form["fields"][name]} for name in signing),
+    ]
+    # Every field but the proofs is pinned by a condition, so that none can be changed or added.
+    pinned = {key for condition in policy["conditions"] if isinstance(condition, dict) for key in condition}
+    assert form["fields"].keys() - {"policy", "x-amz-signature"} == pinned - {"bucket"}
+
+
+def test_upload_ids_are_32_random_hexadecimal_digits(store: TempStore) -> None:
+    ids = {store.presign_upload("a.jpg", "image/jpeg")["id"] for _ in range(50)}
+
+    assert len(ids) == 50
+    assert all(len(each) == 32 and int(each, 16) >= 0 for each in ids)
+
+
+def test_links_name_the_regional_address_of_the_bucket_on_aws() -> None:
+    store = TempStore.connect(Config(temp_bucket="pinch", aws_region="eu-west-1"))
+
+    assert store.presign_upload("a.jpg", "image/jpeg")["url"] == "https://pinch.s3.eu-west-1.amazonaws.com/"
+    link = urlsplit(store.presign_download(ID, "digest", RECORD)["url"])
+    assert link.hostname == "pinch.s3.eu-west-1.amazonaws.com"
+    assert parse_qs(link.query)["X-Amz-Algorithm"] == ["AWS4-HMAC-SHA256"]
+    assert parse_qs(link.query)["X-Amz-Expires"] == ["600"]
+
+
+def test_links_name_the_public_endpoint_while_calls_go_to_the_internal_one(s3: "S3Client", config: Config) -> None:
+    outside = Config(s3_endpoint_url=config.s3_endpoint_url, s3_public_endpoint_url="http://outside.example:9")
+    store = TempStore.connect(outside)
+
+    store.save_result(ID, "digest", b"result", RECORD)
+
+    assert store.presign_upload("a.jpg", "image/jpeg")["url"].startswith("http://outside.example:9/")
+    assert store.presign_download(ID, "digest", RECORD)["url"].startswith("http://outside.example:9/")
+    assert keys(s3, config) == [f"results/{ID}/digest.webp"]
+
+
+def test_a_source_comes_back_with_its_name(store: TempStore) -> None:
+    upload_id = put_source(store, b"pixels", "Ünï/写真 1.jpg")
+
+    source = store.read_source(upload_id)
+
+    assert (source.data, source.stem) == (b"pixels", "写真 1")
+
+
+def test_a_missing_source_is_an_unknown_upload(store: TempStore) -> None:
+    with pytest.raises(UnknownUpload):
+        store.read_source(ID)
+
+
+@pytest.mark.parametrize(("code", "status"), [("NoSuchKey", 404), ("AccessDenied", 403)])
+def test_a_missing_source_is_unknown_also_where_listing_is_not_allowed(code: str, status: int) -> None:
+    client = boto3.client("s3", region_name="us-east-1")
+    store = TempStore(client, client, "bucket", 30)
+    with Stubber(client) as stubber:
+        stubber.add_client_error("get_object", code, http_status_code=status)
+
+        with pytest.raises(UnknownUpload):
+            store.read_source(ID)
+
+
+def test_a_failing_s3_is_not_taken_for_a_missing_source() -> None:
+    client = boto3.client("s3", region_name="us-east-1")
+    store = TempStore(client, client, "bucket", 30)
+    with Stubber(client) as stubber:
+        stubber.add_client_error("get_object", "InternalError", http_status_code=500)
+
+        with pytest.raises(ClientError):
+            store.read_source(ID)
+
+
+def test_a_source_over_the_limit_is_refused_before_it_is_read(store: TempStore, s3: "S3Client", config: Config) -> None:
+    s3.put_object(Bucket=config.temp_bucket, Key=f"uploads/{ID}", Body=bytes(MAX_UPLOAD_BYTES + 1))
+
+    with pytest.raises(UploadTooLarge):
+        store.read_source(ID)
+
+
+def test_a_source_at_the_limit_is_read(store: TempStore, s3: "S3Client", config: Config) -> None:
+    s3.put_object(Bucket=config.temp_bucket, Key=f"uploads/{ID}", Body=bytes(MAX_UPLOAD_BYTES))
+
+    assert len(store.read_source(ID).data) == MAX_UPLOAD_BYTES
+
+
+def test_a_result_is_found_by_its_settings_and_downloaded_under_its_name(store: TempStore) -> None:
+    store.save_result(ID, "digest", b"result", RECORD)
+
+    record = store.find_record(ID, "digest")
+    answer = requests.get(store.presign_download(ID, "digest", RECORD)["url"], timeout=10)
+
+    assert record == RECORD
+    assert answer.content == b"result"
+    assert answer.headers["Content-Type"] == "image/webp"
+    assert answer.headers["Cache-Control"] == "private, no-store"
+    assert answer.headers["Content-Disposition"].startswith('attachment; filename="a b.webp"')
+    assert store.find_record(ID, "dig") is None
+    assert store.find_record(ID, "other") is None
+
+
+def test_the_longest_record_fits_into_the_metadata_of_an_object() -> None:
+    warnings = [ANIMATION_REDUCED, DEPTH_REDUCED, *STEP_WARNINGS.values()]
+    image = {"format": "jpeg", "media_type": "image/jpeg", "width": 16_383, "height": 16_383, "bytes": 26_214_400}
+    record = {
+        "filename": "\U0001f600" * 80 + ".webp",
+        **image,
+        "source": image,
+        "saved_percent": -1234.5,
+        "quality": 100,
+        "similarity": None,
+        "kept_original": False,
+        "metadata_removed": ["exif", "gps", "thumbnail", "iptc", "xmp", "icc", "comment", "text"],
+        "warnings": [warning._asdict() for warning in warnings],
+    }
+
+    assert len("record" + json.dumps(record, separators=(",", ":"))) <= 2_048
+
+
+def test_discard_removes_the_source_and_every_result_of_an_upload_and_nothing_else(
+    store: TempStore, s3: "S3Client", config: Config
+) -> None:
+    mine, other = put_source(store), put_source(store)
+    for upload_id in (mine, other):
+        for digest in ("one", "two"):
+            store.save_result(upload_id, digest, b"result", RECORD)
+
+    store.discard([mine])
+    store.discard([mine, ID])
+
+    assert keys(s3, config) == [f"results/{other}/one.webp", f"results/{other}/two.webp", f"uploads/{other}"]
+
+
+@pytest.mark.parametrize(("minutes", "left"), [(19, 2), (21, 0)])
+def test_the_sweep_takes_what_is_older_than_two_thirds_of_the_retention(
+    store: TempStore, s3: "S3Client", config: Config, minutes: int, left: int
+) -> None:
+    upload_id = put_source(store)
+    store.save_result(upload_id, "one", b"result", RECORD)
+
+    deleted = store.sweep(datetime.now(UTC) + timedelta(minutes=minutes))
+
+    assert (deleted, len(keys(s3, config))) == (2 - left, left)
+
+
+def test_the_sweep_takes_more_than_one_call_can_delete() -> None:
+    client = boto3.client("s3", region_name="us-east-1")
+    store = TempStore(client, client, "bucket", 30)
+    old = [{"Key": f"uploads/{number}", "LastModified": datetime(2026, 1, 1, tzinfo=UTC)} for number in range(1_005)]
+    batches = [[{"Key": obj["Key"]} for obj in old[:1_000]], [{"Key": obj["Key"]} for obj in old[1_000:]]]
+    with Stubber(client) as stubber:
+        stubber.add_response("list_objects_v2", {"Contents": old})
+        stubber.add_response("list_objects_v2", {})
+        for batch in batches:
+            expected = {"Bucket": "bucket", "Delete": {"Objects": batch, "Quiet": True}}
+            stubber.add_response("delete_objects", {}, expected)
+
+        assert store.sweep(datetime(2026, 1, 2, tzinfo=UTC)) == 1_005
+        stubber.assert_no_pending_responses()
+
+
+def test_a_refused_deletion_is_told_and_never_taken_for_done() -> None:
+    client = boto3.client("s3", region_name="us-east-1")
+    store = TempStore(client, client, "bucket", 30)
+    refusal: Any = {"Errors": [{"Key": f"uploads/{ID}", "Code": "AccessDenied", "Message": "no"}]}
+    with Stubber(client) as stubber:
+        stubber.add_response("list_objects_v2", {})
+        stubber.add_response("delete_objects", refusal)
+
+        with pytest.raises(RuntimeError, match="did not delete"):
+            store.discard([ID])
