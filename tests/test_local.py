@@ -19,7 +19,6 @@ from infra import local
 from infra.local import HOST, WEB
 from optimizer.config import Config
 from optimizer.store import TempStore
-from tests.journey import photo, upload
 
 ROOT = Path(__file__).parent.parent
 

@@ -139,11 +139,15 @@ def _keep_original(source: Source, settings: Settings) -> bytes | None:
 def _lower_quality(
     image: Image, settings: Settings, encoded: bytes, quality: int | None, limit: int
 ) -> tuple[bytes, int | None]:
-    """Encode again until the file is smaller than `limit` bytes or the quality is 40, a tenth less at a time.
+    """Encode again until the file is smaller than `limit` bytes, a tenth less quality at a time and half at the least.
 
     A source of lower quality than asked for would otherwise grow only because its pixels were turned or converted.
     """
-    while quality is not None and quality > 40 and len(encoded) >= limit:
-        lower = replace(settings, quality=quality * 9 // 10)
+    if quality is None or settings.lossless:
+        return encoded, quality
+    for percent in (90, 80, 70, 60, 50):
+        if len(encoded) < limit:
+            break
+        lower = replace(settings, quality=max(1, settings.quality * percent // 100))
         encoded, quality = ENCODERS[settings.format].encode(image, lower)
     return encoded, quality
