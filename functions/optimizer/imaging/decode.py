@@ -1,6 +1,8 @@
 """Bytes to image, within byte, pixel, side and frame limits, all checked before pixels are allocated."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -8,8 +10,9 @@ from typing import Any
 from PIL import Image as pillow
 from PIL.Image import DecompressionBombError, DecompressionBombWarning, Image
 
+from optimizer.imaging.containers import take_png_apart
 from optimizer.imaging.encoders import ENCODERS
-from optimizer.imaging.metadata import clean_info
+from optimizer.imaging.metadata import Info, clean_info
 from optimizer.limits import MAX_FRAMES, MAX_PIXELS, MAX_UPLOAD_BYTES
 from optimizer.problems import (
     DamagedImage,
@@ -30,22 +33,22 @@ class Source:
     height: int
     bits: int  # per channel
     frames: int
-    info: dict[str | tuple[int, int], Any]  # as `clean_info` returns it
+    info: Info  # as `clean_info` returns it
     _image: Image
 
     def load(self) -> Image:
-        """Return the decoded pixels of the first frame, in the mode of the file and with a cleaned `info`.
+        """Return the decoded pixels of the first frame, in the mode of the file, with `info` for its metadata.
 
         Raises DamagedImage when they cannot be decoded to the end.
         """
         try:
-            self._image.load()
+            with _quiet():
+                self._image.load()
         except MemoryError:
             raise
         except Exception as error:  # the plugins raise OSError, SyntaxError, ValueError, EOFError and more
             raise _damaged(self.format) from error
-        # Text and EXIF may stand behind the pixels of a PNG, so only now is `info` complete.
-        self._image.info = clean_info(self._image.info, self.bits)
+        self._image.info = dict(self.info)
         return self._image
 
 
@@ -64,11 +67,7 @@ def open_source(data: bytes) -> Source:
             "This file is not a JPEG, PNG or WebP image. Convert it to one of these and send it again."
         )
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", DecompressionBombWarning)
-            image = pillow.open(BytesIO(data), formats=[format.upper()])
-        # A JPEG of several pictures (MPO, as phones write it) is no animation: its first one is the picture.
-        frames = 1 if format == "jpeg" else getattr(image, "n_frames", 1)
+        image, info, frames = _open(data, format)
     except (DecompressionBombError, DecompressionBombWarning) as error:
         raise _too_many_pixels() from error
     except Exception as error:  # as in Source.load
@@ -78,13 +77,53 @@ def open_source(data: bytes) -> Source:
     if frames > MAX_FRAMES:
         raise TooManyFrames(f"The limit is {MAX_FRAMES} frames. Send a shorter animation.")
     bits = data[24] if format == "png" else 8  # IHDR holds the bit depth there
-    info = clean_info(image.info, bits)
     return Source(data, format, image.width, image.height, bits, frames, info, image)
 
 
-def read_info(data: bytes) -> dict[str | tuple[int, int], Any]:
-    """Return the metadata in the header of a file that we encoded ourselves, as `clean_info` does."""
-    return clean_info(pillow.open(BytesIO(data)).info, bits=8)
+def read_info(data: bytes, format: str) -> Info:
+    """Return the metadata of a file that we encoded ourselves, as `clean_info` does."""
+    return _open(data, format)[1]
+
+
+def _open(data: bytes, format: str) -> tuple[Image, Info, int]:
+    """Return the image, its metadata and the number of its frames; raises whatever Pillow's plugin does."""
+    if format == "png":
+        readable, texts = take_png_apart(data)
+        image = _open_quietly(readable, format)
+        info = clean_info(image.info, texts)
+        if "transparency" in info:
+            info["transparency"] = _eight_bit(info["transparency"], depth=data[24], color_type=data[25])
+    else:
+        image = _open_quietly(data, format)
+        info = clean_info(image.info, {})
+    # A JPEG of several pictures (MPO, as phones write it) is no animation: its first one is the picture.
+    return image, info, 1 if format == "jpeg" else getattr(image, "n_frames", 1)
+
+
+def _open_quietly(data: bytes, format: str) -> Image:
+    with _quiet():
+        return pillow.open(BytesIO(data), formats=[format.upper()])
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Ignore what Pillow warns of in broken files, but for too many pixels."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", DecompressionBombWarning)
+        yield
+
+
+def _eight_bit(transparency: Any, depth: int, color_type: int) -> Any:
+    """Scale the transparent colour of a gray or RGB PNG as Pillow scales its pixels; of a palette it is an index."""
+    if color_type == _PALETTE or not isinstance(transparency, int | tuple):
+        return transparency
+    if isinstance(transparency, tuple):
+        return tuple(value >> 8 for value in transparency) if depth == 16 else transparency
+    return {2: transparency * 85, 4: transparency * 17, 16: transparency >> 8}.get(depth, transparency)
+
+
+_PALETTE = 3  # color type in IHDR
 
 
 def _sniff(data: bytes) -> str | None:

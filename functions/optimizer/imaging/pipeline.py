@@ -1,14 +1,16 @@
 """The order of the steps, and the whole way from a source's bytes to a result's."""
 
 from dataclasses import dataclass, replace
+from math import prod
 from typing import NamedTuple
 
 from PIL.Image import Image
 
 from optimizer.imaging import steps
+from optimizer.imaging.containers import strip_losslessly
 from optimizer.imaging.decode import Source, open_source, read_info
 from optimizer.imaging.encoders import ENCODERS, ORIGINAL
-from optimizer.imaging.metadata import kinds, orientation, strip_losslessly
+from optimizer.imaging.metadata import kinds, orientation
 from optimizer.limits import MAX_PIXELS
 from optimizer.problems import ResultTooLarge
 from optimizer.settings import Settings
@@ -90,7 +92,7 @@ def optimize(data: bytes, settings: Settings) -> Result:
             encoded, quality = _lower_quality(image, settings, encoded, quality, len(data))
     if kept is not None:
         encoded, quality, warnings = kept, None, []
-    left = had if kept == data else kinds(read_info(encoded))
+    left = had if kept == data else kinds(read_info(encoded, settings.format))
     return Result(
         data=encoded,
         format=settings.format,
@@ -117,7 +119,8 @@ def _check_size(source: Source, settings: Settings) -> None:
             "Choose a smaller size or another format."
         )
     if width * height > MAX_PIXELS:
-        largest = int(100 * (MAX_PIXELS / (source.width * source.height)) ** 0.5)
+        smaller = (replace(settings, resize_percent=percent) for percent in range(settings.resize_percent, 9, -1))
+        largest = next(each.resize_percent for each in smaller if prod(steps.target_size(size, each)) <= MAX_PIXELS)
         detail = f"Resize to {largest} percent at the most: the limit is {MAX_PIXELS // 10**6} megapixels."
         raise ResultTooLarge(detail, [{"field": "resize_percent", "detail": detail}])
 

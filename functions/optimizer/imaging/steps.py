@@ -164,9 +164,10 @@ def contrast(image: Image, settings: Settings) -> Image:
 
 def _blend(image: Image, pivot: int, factor: float) -> Image:
     """Return pivot + factor * (level - pivot) for each level of each colour channel; alpha stays."""
-    table = [min(max(int(pivot + factor * (level - pivot)), 0), 255) for level in range(256)]
+    levels = pillow.frombytes("L", (256, 1), bytes(range(256)))
+    table = pillow.blend(pillow.new("L", levels.size, pivot), levels, factor).tobytes()
     colors = len(image.mode.removesuffix("A"))
-    return image.point(table * colors + list(range(256)) * (len(image.mode) - colors))
+    return image.point(list(table) * colors + list(range(256)) * (len(image.mode) - colors))
 
 
 def sharpen(image: Image, settings: Settings) -> Image:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from PIL import ImageFile
 from PIL.Image import Image
 
+from optimizer.imaging.metadata import orientation, with_orientation
+
 if TYPE_CHECKING:
     from optimizer.settings import Settings
 
@@ -21,8 +23,8 @@ MAX_SIDE = 65_500  # JPEG_MAX_DIMENSION of libjpeg
 MAX_QUALITY = 95  # above it files grow fast and nothing visible is gained (Pillow's documentation)
 FULL_CHROMA_QUALITY = 88  # from here halved chroma would be the largest error left
 
-# A marker segment holds 65,533 bytes; Pillow prefixes EXIF with 6 and XMP with 29 of them.
-MAX_BYTES = {"exif": 65_533 - 6, "xmp": 65_533 - 29, "comment": 65_533}
+# A marker segment holds 65,533 bytes; 29 of them name XMP. What is longer cannot be kept.
+MAX_BYTES = {"exif": 65_533, "xmp": 65_533 - 29, "comment": 65_533}
 
 
 def encode(image: Image, settings: "Settings") -> tuple[bytes, int | None]:
@@ -35,7 +37,6 @@ def encode(image: Image, settings: "Settings") -> tuple[bytes, int | None]:
 
 
 def _save(image: Image, quality: int) -> bytes:
-    info = image.info
     file = BytesIO()
     image.save(
         file,
@@ -44,10 +45,20 @@ def _save(image: Image, quality: int) -> bytes:
         progressive=True,
         optimize=True,
         subsampling="4:4:4" if quality >= FULL_CHROMA_QUALITY else "4:2:0",
-        icc_profile=info.get("icc_profile"),
-        **{key: info[key] for key, limit in MAX_BYTES.items() if len(info.get(key, b"")) in range(1, limit + 1)},
+        icc_profile=image.info.get("icc_profile"),
+        **_fitting_metadata(image),
     )
     return file.getvalue()
+
+
+def _fitting_metadata(image: Image) -> dict[str, bytes]:
+    """Return what the image carries and a marker segment holds; of EXIF that does not fit, the orientation."""
+    present = {key: image.info[key] for key in MAX_BYTES if key in image.info}
+    fitting = {key: value for key, value in present.items() if len(value) <= MAX_BYTES[key]}
+    turned = orientation(present)
+    if turned != 1 and "exif" not in fitting and (exif := with_orientation({}, turned)):
+        fitting["exif"] = exif
+    return fitting
 
 
 _buffer_lock = Lock()

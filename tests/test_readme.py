@@ -1,0 +1,73 @@
+"""Holds the README to what it says: its commands are run, its tables are compared with the code."""
+
+import json
+import re
+import subprocess
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+from PIL import Image
+
+from optimizer.config import Config
+from optimizer.settings import PROPERTIES
+from tests.journey import photo
+from tests.test_local import running
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+
+
+def settings_table() -> str:
+    """Return the table of settings as Markdown."""
+    rows = ["| name | values | default | what |", "|---|---|---|---|"]
+    for name, schema in PROPERTIES.items():
+        rows.append(f"| `{name}` | {_values(schema)} | `{json.dumps(schema['default'])}` | {schema['description']} |")
+    return "\n".join(rows)
+
+
+def _values(schema: dict[str, Any]) -> str:
+    if "enum" in schema:
+        return " ".join(f"`{each}`" for each in schema["enum"])
+    if "minimum" in schema:
+        optional = " or null" if "null" in schema["type"] else ""
+        return f"{schema['minimum']} to {schema['maximum']}{optional}"
+    return "`#rrggbb`" if "pattern" in schema else "true, false"
+
+
+def test_the_settings_table_is_that_of_the_declaration() -> None:
+    assert settings_table() in README
+
+
+def test_the_options_are_all_that_the_config_reads_with_their_defaults() -> None:
+    rows = dict(re.findall(r"^\| `([A-Z0-9_]+)` \| (.+?) \|", README, re.MULTILINE))
+    config = Config()
+
+    assert list(rows) == [
+        "PORT", "RATE_LIMIT", "RATELIMIT_STORAGE_URI", "RETENTION_MINUTES", "TEMP_BUCKET",
+        "S3_ENDPOINT_URL", "S3_PUBLIC_ENDPOINT_URL", "PAGE_ORIGIN", "AWS_REGION",
+    ]  # fmt: skip
+    for name, cell in rows.items():
+        default = getattr(config, name.lower())
+        assert default is None or cell == f"`{default}`"
+
+
+def test_the_walk_through_works_as_it_is_printed(tmp_path: Path) -> None:
+    script = re.search(r"```sh\n(API=.*?)```", README, re.DOTALL)
+    assert script
+    (tmp_path / "photo.jpg").write_bytes(photo())
+
+    with running() as (_, address):
+        commands = script[1].replace("http://127.0.0.1:5001", address)
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", commands], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        form = json.loads((tmp_path / "upload.json").read_text())["uploads"][0]
+        s3 = boto3.client("s3", endpoint_url="http://" + urlsplit(form["url"]).netloc, region_name="us-east-1")
+        left = s3.list_objects_v2(Bucket=Config().temp_bucket)["KeyCount"]
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.rstrip().endswith("204")
+    assert Image.open(BytesIO((tmp_path / "photo.webp").read_bytes())).format == "WEBP"
+    assert left == 0
