@@ -30,8 +30,9 @@ lint: ## Lint and type-check Python, JavaScript and the template
 	$(BIN)/npx --no-install biome ci web
 	$(BIN)/npx --no-install tsc --noEmit -p .
 
-format: ## Format all code
+format: ## Format all code, and write the README's table of settings
 	@$(SETUP) dev
+	$(BIN)/python -m infra.readme
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/npx --no-install biome check --write web

@@ -33,7 +33,7 @@ def main(target: str) -> int:
         _install_python_packages(target)
         if target == "dev":
             _install_node_packages()
-            _install_browser()
+            install_browser()
     except SetupError as error:
         print(f"Pinch cannot set up: {error}", file=sys.stderr)
         return 1
@@ -49,7 +49,7 @@ def _install_python_packages(target: str) -> None:
     if not (VENV / "bin" / "python").exists():
         venv.create(VENV, with_pip=True)
     pip = [VENV / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    _run(
+    run(
         [*pip, "-r", ROOT / f"requirements-{target}.txt"],
         "the Python packages could not be installed. Check the network and the lines above.",
     )
@@ -63,7 +63,7 @@ def _install_node_packages() -> None:
         return
     print("Setting up Node packages.", flush=True)
     path = f"{VENV / 'bin'}{os.pathsep}{os.environ['PATH']}"  # npm runs the node of the environment
-    _run(
+    run(
         [VENV / "bin" / "npm", "ci", "--silent"],
         "the Node packages could not be installed. Check the network and the lines above.",
         env=os.environ | {"PATH": path},
@@ -71,7 +71,7 @@ def _install_node_packages() -> None:
     stamp.write_text(wanted)
 
 
-def _install_browser() -> None:
+def install_browser() -> None:
     if os.environ.get("CHROMIUM") or any(map(shutil.which, BROWSERS)):
         return
     if not (shutil.which("apt-get") and os.geteuid() == 0):
@@ -79,11 +79,11 @@ def _install_browser() -> None:
     print("Installing Chromium from the system's packages.", flush=True)
     problem = "Chromium could not be installed. Check the lines above, or install it by hand."
     env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    _run(["apt-get", "update", "-qq"], problem, env=env)
-    _run(["apt-get", "install", "-qq", "--no-install-recommends", *BROWSER_PACKAGES], problem, env=env)
+    run(["apt-get", "update", "-qq"], problem, env=env)
+    run(["apt-get", "install", "-qq", "--no-install-recommends", *BROWSER_PACKAGES], problem, env=env)
 
 
-def _run(command: list[object], problem: str, env: dict[str, str] | None = None) -> None:
+def run(command: list[object], problem: str, env: dict[str, str] | None = None) -> None:
     """Run the command and show its output only when it fails; raises SetupError then."""
     done = subprocess.run(  # noqa: S603  # only the commands of this file
         [str(part) for part in command], cwd=ROOT, env=env, capture_output=True, text=True, check=False

@@ -5,12 +5,12 @@ import re
 import subprocess
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
 from PIL import Image
 
+from infra.readme import with_settings_table
 from optimizer.config import Config
 from optimizer.settings import PROPERTIES
 from tests.journey import photo
@@ -19,25 +19,9 @@ from tests.test_local import running
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
 
-def settings_table() -> str:
-    """Return the table of settings as Markdown."""
-    rows = ["| name | values | default | what |", "|---|---|---|---|"]
-    for name, schema in PROPERTIES.items():
-        rows.append(f"| `{name}` | {_values(schema)} | `{json.dumps(schema['default'])}` | {schema['description']} |")
-    return "\n".join(rows)
-
-
-def _values(schema: dict[str, Any]) -> str:
-    if "enum" in schema:
-        return " ".join(f"`{each}`" for each in schema["enum"])
-    if "minimum" in schema:
-        optional = " or null" if "null" in schema["type"] else ""
-        return f"{schema['minimum']} to {schema['maximum']}{optional}"
-    return "`#rrggbb`" if "pattern" in schema else "true, false"
-
-
 def test_the_settings_table_is_that_of_the_declaration() -> None:
-    assert settings_table() in README
+    assert with_settings_table(README) == README
+    assert all(f"| `{name}` |" in README for name in PROPERTIES)
 
 
 def test_the_options_are_all_that_the_config_reads_with_their_defaults() -> None:

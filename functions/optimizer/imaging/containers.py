@@ -121,9 +121,7 @@ def take_png_apart(data: bytes) -> tuple[bytes, dict[str, str]]:
     for kind, chunk in _png_chunks(data):
         if kind in _PNG_PIXELS:
             pixels.append(chunk)
-        elif kind == b"eXIf" and _is_intact(chunk):
-            described.append(chunk)
-        elif kind == b"iCCP" and _is_intact(chunk) and _inflated(chunk[8:-4].partition(b"\0")[2], MAX_PROFILE_BYTES):
+        elif (kind == b"eXIf" and _is_intact(chunk)) or (kind == b"iCCP" and _has_profile(chunk)):
             described.append(chunk)
         elif kind in _PNG_TEXTS and _is_intact(chunk):
             keyword, text = _png_text(kind, chunk[8:-4], room)
@@ -135,6 +133,10 @@ def take_png_apart(data: bytes) -> tuple[bytes, dict[str, str]]:
 
 def _is_intact(chunk: bytes) -> bool:
     return len(chunk) >= 12 and zlib.crc32(chunk[4:-4]) == int.from_bytes(chunk[-4:])
+
+
+def _has_profile(chunk: bytes) -> bool:
+    return _is_intact(chunk) and bool(_inflated(chunk[8:-4].partition(b"\0")[2], MAX_PROFILE_BYTES))
 
 
 def _png_text(kind: bytes, content: bytes, most: int) -> tuple[str, str]:
