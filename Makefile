@@ -1,6 +1,6 @@
 # `make run` serves the whole product on this machine; `make test` checks all of it. Both set up what they need.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format screenshots clean
+.PHONY: help run test lint format screenshot clean
 
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	command -v $$python >/dev/null && $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -36,6 +36,10 @@ format: ## Format all code, and write the README's table of settings
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/npx --no-install biome check --write web
+
+screenshot: ## Take the README's screenshot again
+	@$(SETUP) dev
+	@$(BIN)/python -m infra.screenshot
 
 clean: ## Remove what was installed and made
 	rm -rf .venv node_modules .coverage .pytest_cache .mypy_cache .ruff_cache
