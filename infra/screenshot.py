@@ -20,7 +20,7 @@ PORT = "5099"
 def main() -> None:
     """Serve the product, drop a photo on its page, and save what a person sees, made smaller by the product itself."""
     browser_path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)))
-    product = subprocess.Popen(  # noqa: S603
+    product = subprocess.Popen(
         [sys.executable, "-m", "infra.local"],
         env=os.environ | {"PORT": PORT},
         stdout=subprocess.PIPE,

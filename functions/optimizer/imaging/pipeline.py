@@ -28,10 +28,10 @@ PIPELINE: tuple[steps.Step, ...] = (
     steps.strip_metadata,  # last: nothing after it may add to image.info
 )
 
-# Steps that change how the picture looks. The others store the same picture in another way.
-VISIBLE = frozenset([steps.resize, steps.brightness, steps.contrast, steps.sharpen, steps.flatten])
-# Steps after which the source's own encoding no longer shows the picture, so that it cannot be kept.
-REWRITING = frozenset([steps.orient, steps.convert_cmyk, steps.to_srgb]) | VISIBLE
+# Steps after which the source's own encoding still shows the picture, so that it can be kept,
+SAME_PIXELS = frozenset([steps.normalize_mode, steps.strip_metadata])
+# and steps that store the same picture in another way. Any other changes how it looks.
+SAME_LOOK = SAME_PIXELS | {steps.orient, steps.convert_cmyk, steps.to_srgb}
 
 
 class Warning(NamedTuple):
@@ -86,8 +86,8 @@ def optimize(data: bytes, settings: Settings) -> Result:
 
     encoded, quality = ENCODERS[settings.format].encode(image, settings)
     kept = None
-    if len(encoded) >= len(data) and settings.format == source.format and not done & VISIBLE:
-        kept = _keep_original(source, settings) if not done & REWRITING else None
+    if len(encoded) >= len(data) and settings.format == source.format and done <= SAME_LOOK:
+        kept = _keep_original(source, settings) if done <= SAME_PIXELS else None
         if kept is None:
             encoded, quality = _lower_quality(image, settings, encoded, quality, len(data))
     if kept is not None:
