@@ -52,6 +52,10 @@ class TooManyFrames(Problem):
     status, code, title = 413, "too_many_frames", "The animation has too many frames"
 
 
+class TooManyScans(Problem):
+    status, code, title = 413, "too_many_scans", "The JPEG has too many scans"
+
+
 class ResultTooLarge(Problem):
     status, code, title = 422, "result_too_large", "The result would have too many pixels"
 

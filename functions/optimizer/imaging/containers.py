@@ -17,14 +17,23 @@ _STANDALONE = frozenset([0x00, 0x01, *range(0xD0, 0xD9)])  # stuffing, TEM, RSTn
 
 
 def _strip_jpeg(data: bytes) -> bytes:
-    """Keep what decoding needs (ITU T.81 annex B): of APPn only JFIF and Adobe, which tell the colour space; no COM,
-    and nothing behind the end of the picture."""
-    kept = [data[:2]]
+    """Keep what decoding needs: of APPn only JFIF and Adobe, which tell the colour space; no COM."""
+    kept = [_kept_segment(marker, segment) for marker, segment in _jpeg_segments(data)]
+    return b"".join([data[:2], *kept, b"\xff", bytes([_EOI])])
+
+
+def count_jpeg_scans(data: bytes) -> int:
+    """Return how many scans a decoder would have to make; each costs it a pass over the whole image."""
+    return sum(marker == _SOS for marker, _ in _jpeg_segments(data))
+
+
+def _jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield marker and bytes of each segment up to the end of the picture (ITU T.81 annex B), scans with their data."""
     position = 2
     while True:
         position = data.find(b"\xff", position)  # decoders skip junk before a marker
         if position < 0 or position + 1 >= len(data) or data[position + 1] == _EOI:
-            break
+            return
         marker = data[position + 1]
         if marker == 0xFF:  # any number of fill bytes may stand before a marker
             position += 1
@@ -34,9 +43,8 @@ def _strip_jpeg(data: bytes) -> bytes:
             end = position + 2 + int.from_bytes(data[position + 2 : position + 4])
             if marker == _SOS:
                 end = _scan_end(data, end)
-            kept.append(_kept_segment(marker, data[position:end]))
+            yield marker, data[position:end]
             position = end
-    return b"".join([*kept, b"\xff", bytes([_EOI])])
 
 
 def _scan_end(data: bytes, position: int) -> int:

@@ -10,14 +10,15 @@ from typing import Any
 from PIL import Image as pillow
 from PIL.Image import DecompressionBombError, DecompressionBombWarning, Image
 
-from optimizer.imaging.containers import take_png_apart
+from optimizer.imaging.containers import count_jpeg_scans, take_png_apart
 from optimizer.imaging.encoders import ENCODERS
 from optimizer.imaging.metadata import Info, clean_info
-from optimizer.limits import MAX_FRAMES, MAX_PIXELS, MAX_UPLOAD_BYTES
+from optimizer.limits import MAX_FRAMES, MAX_PIXELS, MAX_SCANS, MAX_UPLOAD_BYTES
 from optimizer.problems import (
     DamagedImage,
     TooManyFrames,
     TooManyPixels,
+    TooManyScans,
     UnsupportedType,
     UploadTooLarge,
 )
@@ -55,7 +56,7 @@ class Source:
 def open_source(data: bytes) -> Source:
     """Read the header of a JPEG, PNG or WebP file, by its content alone.
 
-    Raises UploadTooLarge, UnsupportedType, DamagedImage, TooManyPixels or TooManyFrames.
+    Raises UploadTooLarge, UnsupportedType, TooManyScans, DamagedImage, TooManyPixels or TooManyFrames.
     """
     if not data:
         raise DamagedImage("This file is empty. Choose it again, or export the image again.")
@@ -66,6 +67,8 @@ def open_source(data: bytes) -> Source:
         raise UnsupportedType(
             "This file is not a JPEG, PNG or WebP image. Convert it to one of these and send it again."
         )
+    if format == "jpeg" and count_jpeg_scans(data) > MAX_SCANS:
+        raise TooManyScans(f"The limit is {MAX_SCANS} scans. Save this JPEG again and send that.")
     try:
         image, info, frames = _open(data, format)
     except (DecompressionBombError, DecompressionBombWarning) as error:

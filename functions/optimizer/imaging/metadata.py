@@ -1,7 +1,8 @@
 """What an image carries beside its pixels, under known keys with known types."""
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from PIL.ExifTags import IFD, Base
@@ -49,16 +50,21 @@ def _hex_exif(text: str) -> bytes:
 def load_exif(info: Mapping[Any, Any]) -> Exif:
     """Return the EXIF tags, none when there are none or they cannot be read."""
     exif = Exif()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what is broken in somebody's EXIF is no news
+    with _ignoring_warnings():
         try:
             exif.load(info.get("exif", b""))
-            for ifd in (IFD.GPSInfo, IFD.IFD1):
-                exif.get_ifd(ifd)
             dict(exif)  # tags are decoded on access
         except Exception:  # Pillow raises SyntaxError, struct.error, KeyError and more
             return Exif()
     return exif
+
+
+@contextmanager
+def _ignoring_warnings() -> Iterator[None]:
+    """What is broken in somebody's EXIF is no news."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def orientation(info: Mapping[Any, Any]) -> int:
@@ -71,10 +77,11 @@ def with_orientation(info: Mapping[Any, Any], value: int) -> bytes | None:
     """Return the EXIF block with its orientation set, or None when it cannot be written again."""
     exif = load_exif(info)
     exif[Base.Orientation] = value
-    try:
-        return exif.tobytes()
-    except Exception:  # a tag whose value Pillow read but cannot write; losing EXIF loses no picture
-        return None
+    with _ignoring_warnings():
+        try:
+            return exif.tobytes()
+        except Exception:  # a tag whose value Pillow read but cannot write; losing EXIF loses no picture
+            return None
 
 
 def _has_exif(info: Mapping[Any, Any]) -> bool:
@@ -82,10 +89,18 @@ def _has_exif(info: Mapping[Any, Any]) -> bool:
     return bool(info.get("exif")) and set(load_exif(info)) != {Base.Orientation}
 
 
+def _has_ifd(info: Mapping[Any, Any], ifd: IFD) -> bool:
+    with _ignoring_warnings():
+        try:
+            return bool(load_exif(info).get_ifd(ifd))
+        except Exception:  # as in load_exif
+            return False
+
+
 _KINDS: dict[str, Callable[[Mapping[Any, Any]], bool]] = {
     "exif": _has_exif,
-    "gps": lambda info: bool(load_exif(info).get_ifd(IFD.GPSInfo)),
-    "thumbnail": lambda info: bool(load_exif(info).get_ifd(IFD.IFD1)),
+    "gps": lambda info: _has_ifd(info, IFD.GPSInfo),
+    "thumbnail": lambda info: _has_ifd(info, IFD.IFD1),
     "iptc": lambda info: "photoshop" in info,
     "xmp": lambda info: "xmp" in info,
     "icc": lambda info: "icc_profile" in info,

@@ -80,10 +80,10 @@ def convert_cmyk(image: Image, settings: Settings) -> Image:
 def to_srgb(image: Image, settings: Settings) -> Image:
     """Convert the pixels from their ICC profile to sRGB and drop the profile.
 
-    Nothing to do when metadata is kept (the profile then stays with its pixels), when there is no profile that fits
-    the mode, or when it is sRGB under another name.
+    Nothing to do when metadata is kept (the profile then stays with its pixels, if they are RGB; not every format has
+    gray), when there is no profile that fits the mode, or when it is sRGB under another name.
     """
-    if not settings.strip_metadata:
+    if not settings.strip_metadata and image.mode.startswith("RGB"):
         return image
     profile = _open_profile(image)
     if profile is None or _is_srgb(profile):

@@ -55,6 +55,7 @@ def _fitting_metadata(image: Image) -> dict[str, bytes]:
     """Return what the image carries and a marker segment holds; of EXIF that does not fit, the orientation."""
     present = {key: image.info[key] for key in MAX_BYTES if key in image.info}
     fitting = {key: value for key, value in present.items() if len(value) <= MAX_BYTES[key]}
+    fitting.setdefault("comment", b"")  # else Pillow takes it from `info` itself
     turned = orientation(present)
     if turned != 1 and "exif" not in fitting and (exif := with_orientation({}, turned)):
         fitting["exif"] = exif
