@@ -1,14 +1,18 @@
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from flask.testing import FlaskClient
 from jsonschema import Draft202012Validator
+from PIL import Image
 
 from optimizer.config import Config
 from optimizer.imaging.encoders import ENCODERS
+from optimizer.imaging.pipeline import optimize
 from optimizer.limits import FILES_PER_REQUEST, IDS_PER_REQUEST, MAX_UPLOAD_BYTES
 from optimizer.openapi import document
 from optimizer.settings import PRESETS, json_schema
+from optimizer.store import TempStore
 from tests.conftest import keys
 from tests.journey import Call, check_whole_journey, photo, post_form, upload
 
@@ -171,10 +175,6 @@ def test_what_is_no_sound_image_is_refused_by_its_bytes_and_leaves_nothing_behin
 
 
 def test_a_result_that_would_be_too_large_names_the_setting(call: Call, s3: "S3Client") -> None:
-    from io import BytesIO
-
-    from PIL import Image
-
     file = BytesIO()
     Image.new("1", (5_000, 5_000)).save(file, "PNG")
     upload_id = upload(call, file.getvalue(), media_type="image/png")
@@ -228,14 +228,35 @@ def test_discard_deletes_nothing_when_one_id_is_none(call: Call, s3: "S3Client",
     assert keys(s3, config) == [f"uploads/{upload_id}"]
 
 
-def test_an_upload_can_be_sent_again_while_its_form_is_valid(call: Call, s3: "S3Client", config: Config) -> None:
+def test_a_form_sent_again_is_another_source_with_results_of_its_own(call: Call, s3: "S3Client") -> None:
     _, body = call("POST", "/api/uploads", {"files": [FILE]})
+    form = body["uploads"][0]
 
-    statuses = [post_form(body["uploads"][0], data).status_code for data in (b"first", b"second")]
+    sizes = []
+    for side in (10, 20):
+        file = BytesIO()
+        Image.new("RGB", (side, side)).save(file, "JPEG")
+        assert post_form(form, file.getvalue()).status_code == 204
+        sizes.append(call("POST", f"/api/uploads/{form['id']}/optimize", {})[1]["width"])
 
-    assert statuses == [204, 204]
-    key = f"uploads/{body['uploads'][0]['id']}"
-    assert s3.get_object(Bucket=config.temp_bucket, Key=key)["Body"].read() == b"second"
+    assert sizes == [10, 20]
+
+
+def test_a_discard_during_an_optimize_leaves_nothing_behind(
+    call: Call, store: TempStore, s3: "S3Client", config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload_id = upload(call, photo())
+
+    def optimize_while_the_page_closes(*args: Any) -> Any:
+        store.discard([upload_id])
+        return optimize(*args)
+
+    monkeypatch.setattr("optimizer.routes.api.optimize", optimize_while_the_page_closes)
+
+    status, _ = call("POST", f"/api/uploads/{upload_id}/optimize", {})
+
+    assert status == 404
+    assert keys(s3, config) == []
 
 
 def test_the_settings_document_is_the_declaration_with_presets_and_limits(client: FlaskClient) -> None:

@@ -11,9 +11,9 @@ from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from optimizer.config import Config
-from optimizer.imaging.pipeline import ANIMATION_REDUCED, DEPTH_REDUCED, STEP_WARNINGS
+from optimizer.imaging.pipeline import ANIMATION_REDUCED, DEPTH_REDUCED, QUALITY_LOWERED, STEP_WARNINGS
 from optimizer.limits import MAX_UPLOAD_BYTES
-from optimizer.problems import UnknownUpload, UploadTooLarge
+from optimizer.problems import SourceChanged, UnknownUpload, UploadTooLarge
 from optimizer.store import TempStore
 from tests.conftest import keys
 from tests.journey import post_form
@@ -65,7 +65,7 @@ def test_links_name_the_regional_address_of_the_bucket_on_aws() -> None:
     store = TempStore.connect(Config(temp_bucket="pinch", aws_region="eu-west-1"))
 
     assert store.presign_upload("a.jpg", "image/jpeg")["url"] == "https://pinch.s3.eu-west-1.amazonaws.com/"
-    link = urlsplit(store.presign_download(ID, "digest", RECORD)["url"])
+    link = urlsplit(store.presign_download(ID, "digest")["url"])
     assert link.hostname == "pinch.s3.eu-west-1.amazonaws.com"
     assert parse_qs(link.query)["X-Amz-Algorithm"] == ["AWS4-HMAC-SHA256"]
     assert parse_qs(link.query)["X-Amz-Expires"] == ["600"]
@@ -75,24 +75,38 @@ def test_links_name_the_public_endpoint_while_calls_go_to_the_internal_one(s3: "
     outside = Config(s3_endpoint_url=config.s3_endpoint_url, s3_public_endpoint_url="http://outside.example:9")
     store = TempStore.connect(outside)
 
+    s3.put_object(Bucket=config.temp_bucket, Key=f"uploads/{ID}", Body=b"pixels")
     store.save_result(ID, "digest", b"result", RECORD)
 
     assert store.presign_upload("a.jpg", "image/jpeg")["url"].startswith("http://outside.example:9/")
-    assert store.presign_download(ID, "digest", RECORD)["url"].startswith("http://outside.example:9/")
-    assert keys(s3, config) == [f"results/{ID}/digest.webp"]
+    assert store.presign_download(ID, "digest")["url"].startswith("http://outside.example:9/")
+    assert keys(s3, config) == [f"results/{ID}/digest", f"uploads/{ID}"]
 
 
 def test_a_source_comes_back_with_its_name(store: TempStore) -> None:
     upload_id = put_source(store, b"pixels", "Ünï/写真 1.jpg")
 
-    source = store.read_source(upload_id)
+    source = store.find_source(upload_id)
 
-    assert (source.data, source.stem) == (b"pixels", "写真 1")
+    assert source.stem == "写真 1"
+    assert store.read_source(upload_id, source.etag) == b"pixels"
 
 
 def test_a_missing_source_is_an_unknown_upload(store: TempStore) -> None:
     with pytest.raises(UnknownUpload):
-        store.read_source(ID)
+        store.find_source(ID)
+    with pytest.raises(UnknownUpload):
+        store.read_source(ID, "etag")
+
+
+def test_a_source_that_was_replaced_since_it_was_found_is_not_read(store: TempStore) -> None:
+    form = store.presign_upload("a.jpg", "image/jpeg")
+    post_form(form, b"first")
+    etag = store.find_source(form["id"]).etag
+    post_form(form, b"second")
+
+    with pytest.raises(SourceChanged):
+        store.read_source(form["id"], etag)
 
 
 @pytest.mark.parametrize(("code", "status"), [("NoSuchKey", 404), ("AccessDenied", 403)])
@@ -100,52 +114,83 @@ def test_a_missing_source_is_unknown_also_where_listing_is_not_allowed(code: str
     client = boto3.client("s3", region_name="us-east-1")
     store = TempStore(client, client, "bucket", 30)
     with Stubber(client) as stubber:
+        stubber.add_client_error("head_object", code, http_status_code=status)
         stubber.add_client_error("get_object", code, http_status_code=status)
 
         with pytest.raises(UnknownUpload):
-            store.read_source(ID)
+            store.find_source(ID)
+        with pytest.raises(UnknownUpload):
+            store.read_source(ID, "etag")
 
 
 def test_a_failing_s3_is_not_taken_for_a_missing_source() -> None:
     client = boto3.client("s3", region_name="us-east-1")
     store = TempStore(client, client, "bucket", 30)
     with Stubber(client) as stubber:
+        stubber.add_client_error("head_object", "InternalError", http_status_code=500)
         stubber.add_client_error("get_object", "InternalError", http_status_code=500)
 
         with pytest.raises(ClientError):
-            store.read_source(ID)
+            store.find_source(ID)
+        with pytest.raises(ClientError):
+            store.read_source(ID, "etag")
 
 
 def test_a_source_over_the_limit_is_refused_before_it_is_read(store: TempStore, s3: "S3Client", config: Config) -> None:
     s3.put_object(Bucket=config.temp_bucket, Key=f"uploads/{ID}", Body=bytes(MAX_UPLOAD_BYTES + 1))
 
     with pytest.raises(UploadTooLarge):
-        store.read_source(ID)
+        store.find_source(ID)
 
 
 def test_a_source_at_the_limit_is_read(store: TempStore, s3: "S3Client", config: Config) -> None:
     s3.put_object(Bucket=config.temp_bucket, Key=f"uploads/{ID}", Body=bytes(MAX_UPLOAD_BYTES))
 
-    assert len(store.read_source(ID).data) == MAX_UPLOAD_BYTES
+    assert len(store.read_source(ID, store.find_source(ID).etag)) == MAX_UPLOAD_BYTES
 
 
 def test_a_result_is_found_by_its_settings_and_downloaded_under_its_name(store: TempStore) -> None:
-    store.save_result(ID, "digest", b"result", RECORD)
+    upload_id = put_source(store)
+    store.save_result(upload_id, "digest", b"result", RECORD)
 
-    record = store.find_record(ID, "digest")
-    answer = requests.get(store.presign_download(ID, "digest", RECORD)["url"], timeout=10)
+    record = store.find_record(upload_id, "digest")
+    answer = requests.get(store.presign_download(upload_id, "digest")["url"], timeout=10)
 
     assert record == RECORD
     assert answer.content == b"result"
     assert answer.headers["Content-Type"] == "image/webp"
     assert answer.headers["Cache-Control"] == "private, no-store"
     assert answer.headers["Content-Disposition"].startswith('attachment; filename="a b.webp"')
-    assert store.find_record(ID, "dig") is None
-    assert store.find_record(ID, "other") is None
+    assert store.find_record(upload_id, "dig") is None
+    assert store.find_record(ID, "digest") is None
+
+
+def test_a_result_of_an_upload_that_was_discarded_meanwhile_is_not_kept(
+    store: TempStore, s3: "S3Client", config: Config
+) -> None:
+    upload_id = put_source(store)
+    store.discard([upload_id])
+
+    with pytest.raises(UnknownUpload):
+        store.save_result(upload_id, "digest", b"result", RECORD)
+
+    assert keys(s3, config) == []
+
+
+def test_discard_deletes_the_source_before_it_looks_for_results() -> None:
+    client = boto3.client("s3", region_name="us-east-1")
+    store = TempStore(client, client, "bucket", 30)
+    with Stubber(client) as stubber:  # answers in this order only
+        stubber.add_response("delete_objects", {})
+        stubber.add_response("list_objects_v2", {"Contents": [{"Key": f"results/{ID}/a"}]})
+        stubber.add_response("delete_objects", {})
+
+        store.discard([ID])
+        stubber.assert_no_pending_responses()
 
 
 def test_the_longest_record_fits_into_the_metadata_of_an_object() -> None:
-    warnings = [ANIMATION_REDUCED, DEPTH_REDUCED, *STEP_WARNINGS.values()]
+    warnings = [ANIMATION_REDUCED, DEPTH_REDUCED, QUALITY_LOWERED, *STEP_WARNINGS.values()]
     image = {"format": "jpeg", "media_type": "image/jpeg", "width": 16_383, "height": 16_383, "bytes": 26_214_400}
     record = {
         "filename": "\U0001f600" * 80 + ".webp",
@@ -173,7 +218,7 @@ def test_discard_removes_the_source_and_every_result_of_an_upload_and_nothing_el
     store.discard([mine])
     store.discard([mine, ID])
 
-    assert keys(s3, config) == [f"results/{other}/one.webp", f"results/{other}/two.webp", f"uploads/{other}"]
+    assert keys(s3, config) == [f"results/{other}/one", f"results/{other}/two", f"uploads/{other}"]
 
 
 @pytest.mark.parametrize(("minutes", "left"), [(19, 2), (21, 0)])
@@ -209,7 +254,6 @@ def test_a_refused_deletion_is_told_and_never_taken_for_done() -> None:
     store = TempStore(client, client, "bucket", 30)
     refusal: Any = {"Errors": [{"Key": f"uploads/{ID}", "Code": "AccessDenied", "Message": "no"}]}
     with Stubber(client) as stubber:
-        stubber.add_response("list_objects_v2", {})
         stubber.add_response("delete_objects", refusal)
 
         with pytest.raises(RuntimeError, match="did not delete"):

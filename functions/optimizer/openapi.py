@@ -45,7 +45,7 @@ def document() -> Json:
                     "optimizeUpload",
                     "Optimize an uploaded image",
                     {"200": _json_answer("What was made and where it is.", _ref("Result"))},
-                    errors=(400, 404, 413, 415, 422, 429),
+                    errors=(400, 404, 409, 413, 415, 422, 429),
                     body=_ref("Settings"),
                     body_required=False,
                 ),

@@ -68,6 +68,10 @@ class UnknownUpload(Problem):
     status, code, title = 404, "unknown_upload", "There is no such upload"
 
 
+class SourceChanged(Problem):
+    status, code, title = 409, "source_changed", "The upload was replaced meanwhile"
+
+
 class UnknownClient(Problem):
     status, code, title = 400, "unknown_client", "The client's address is missing"
 

@@ -92,9 +92,9 @@ class Settings:
             raise InvalidSettings(f"Correct these settings and send them again: {names}.", errors)
         return cls(**values)
 
-    def digest(self) -> str:
-        """Return 32 hex digits that name these settings, whatever order they were sent in."""
-        canonical = json.dumps(asdict(self), sort_keys=True)
+    def digest(self, etag: str = "") -> str:
+        """Return 32 hex digits that name these settings, in whatever order they were sent, for the source of this etag."""
+        canonical = json.dumps([etag, asdict(self)], sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:32]
 
 

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, unquote
 
@@ -16,11 +17,11 @@ from botocore.exceptions import ClientError
 from optimizer.config import Config
 from optimizer.filenames import content_disposition, safe_stem
 from optimizer.limits import DOWNLOAD_LINK_SECONDS, MAX_UPLOAD_BYTES, UPLOAD_LINK_SECONDS
-from optimizer.problems import UnknownUpload, UploadTooLarge
+from optimizer.problems import SourceChanged, UnknownUpload, UploadTooLarge
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
+    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef, ObjectIdentifierTypeDef
 
 UPLOADS, RESULTS = "uploads/", "results/"
 
@@ -29,9 +30,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class StoredSource:
-    """A source as it was sent, with the name its owner knows it by, without folders and extension."""
+    """A source that is there: its version, and the name its owner knows it by, without folders and extension."""
 
-    data: bytes
+    etag: str
     stem: str
 
 
@@ -78,53 +79,66 @@ class TempStore:
             "expires_at": expires_at,
         }
 
-    def read_source(self, upload_id: str) -> StoredSource:
-        """Return the uploaded bytes.
+    def find_source(self, upload_id: str) -> StoredSource:
+        """Tell of the uploaded file.
 
-        Raises UnknownUpload when there are none, UploadTooLarge when S3 was made to take more than its policy allows.
+        Raises UnknownUpload when there is none, UploadTooLarge when S3 was made to take more than its policy allows.
         """
+        head = self._head(UPLOADS + upload_id)
+        if head is None:
+            raise _unknown_upload()
+        if head["ContentLength"] > MAX_UPLOAD_BYTES:
+            raise UploadTooLarge(f"The limit is {MAX_UPLOAD_BYTES // 2**20} MB. Send a smaller file.")
+        return StoredSource(head["ETag"], safe_stem(unquote(head["Metadata"].get("name", ""))))
+
+    def read_source(self, upload_id: str, etag: str) -> bytes:
+        """Return the uploaded bytes of this version; raises UnknownUpload or SourceChanged when it is gone."""
         try:
-            answer = self._client.get_object(Bucket=self._bucket, Key=UPLOADS + upload_id)
+            answer = self._client.get_object(Bucket=self._bucket, Key=UPLOADS + upload_id, IfMatch=etag)
         except ClientError as error:
-            raise _unknown(error) from error
+            if _status(error) == HTTPStatus.PRECONDITION_FAILED:
+                raise SourceChanged("The upload was replaced meanwhile. Optimize it again.") from error
+            if _is_missing(error):
+                raise _unknown_upload() from error
+            raise
         with answer["Body"] as body:
-            if answer["ContentLength"] > MAX_UPLOAD_BYTES:
-                raise UploadTooLarge(f"The limit is {MAX_UPLOAD_BYTES // 2**20} MB. Send a smaller file.")
-            return StoredSource(body.read(), safe_stem(unquote(answer["Metadata"].get("name", ""))))
+            return body.read()
 
     def find_record(self, upload_id: str, digest: str) -> dict[str, Any] | None:
         """Return what `save_result` kept for these settings, or None."""
-        for obj in self._list(f"{RESULTS}{upload_id}/{digest}."):
-            head = self._client.head_object(Bucket=self._bucket, Key=obj["Key"])
-            record: dict[str, Any] = json.loads(head["Metadata"]["record"])
-            return record
-        return None
+        head = self._head(f"{RESULTS}{upload_id}/{digest}")
+        return head and json.loads(head["Metadata"]["record"])
 
     def save_result(self, upload_id: str, digest: str, data: bytes, record: dict[str, Any]) -> None:
         """Keep a result with the record that describes it (its `media_type`, `filename` and what else is in it).
 
         Both are one object, so that neither is ever found without the other. S3 takes 2 KB of metadata.
+        Raises UnknownUpload, and keeps nothing, when the upload was discarded meanwhile: either discard found the
+        result, since it deletes the source first, or the source is found missing here.
         """
         self._client.put_object(
             Bucket=self._bucket,
-            Key=_result_key(upload_id, digest, record),
+            Key=f"{RESULTS}{upload_id}/{digest}",
             Body=data,
             ContentType=record["media_type"],
             ContentDisposition=content_disposition(record["filename"]),
             CacheControl="private, no-store",
             Metadata={"record": json.dumps(record, separators=(",", ":"))},
         )
+        if self._head(UPLOADS + upload_id) is None:
+            self.discard([upload_id])
+            raise _unknown_upload()
 
-    def presign_download(self, upload_id: str, digest: str, record: dict[str, Any]) -> dict[str, str]:
+    def presign_download(self, upload_id: str, digest: str) -> dict[str, str]:
         """Return `url`, a link to a saved result, and `expires_at`."""
-        params = {"Bucket": self._bucket, "Key": _result_key(upload_id, digest, record)}
+        params = {"Bucket": self._bucket, "Key": f"{RESULTS}{upload_id}/{digest}"}
         url = self._public_client.generate_presigned_url("get_object", params, ExpiresIn=DOWNLOAD_LINK_SECONDS)
         return {"url": url, "expires_at": _seconds_from_now(DOWNLOAD_LINK_SECONDS)}
 
     def discard(self, upload_ids: list[str]) -> None:
         """Delete the sources and all results of these uploads. Deleting what is not there is no error."""
-        results = [obj["Key"] for each in upload_ids for obj in self._list(f"{RESULTS}{each}/")]
-        self._delete([UPLOADS + each for each in upload_ids] + results)
+        self._delete([UPLOADS + each for each in upload_ids])  # first, see save_result
+        self._delete([obj["Key"] for each in upload_ids for obj in self._list(f"{RESULTS}{each}/")])
 
     def sweep(self, now: datetime) -> int:
         """Delete every object older than two thirds of the retention, and return how many there were."""
@@ -136,6 +150,14 @@ class TempStore:
         ]
         self._delete(old)
         return len(old)
+
+    def _head(self, key: str) -> "HeadObjectOutputTypeDef | None":
+        try:
+            return self._client.head_object(Bucket=self._bucket, Key=key)
+        except ClientError as error:
+            if _is_missing(error):
+                return None
+            raise
 
     def _list(self, prefix: str) -> Iterator[Any]:
         for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix):
@@ -163,16 +185,17 @@ def _s3_client(session: boto3.session.Session, endpoint_url: str | None) -> "S3C
     )
 
 
-def _unknown(error: ClientError) -> UnknownUpload:
-    """Return the problem for a missing object, or raise the error again. S3 says 403 where listing is not allowed."""
-    if error.response["ResponseMetadata"]["HTTPStatusCode"] not in (403, 404):
-        raise error
+def _status(error: ClientError) -> int:
+    return error.response["ResponseMetadata"]["HTTPStatusCode"]
+
+
+def _is_missing(error: ClientError) -> bool:
+    """Tell whether the object is not there; S3 says 403 where listing is not allowed."""
+    return _status(error) in (HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN)
+
+
+def _unknown_upload() -> UnknownUpload:
     return UnknownUpload("There is no such upload, or it was deleted. Upload the image again.")
-
-
-def _result_key(upload_id: str, digest: str, record: dict[str, Any]) -> str:
-    extension = record["filename"].rpartition(".")[2]
-    return f"{RESULTS}{upload_id}/{digest}.{extension}"
 
 
 def _seconds_from_now(seconds: int) -> str:

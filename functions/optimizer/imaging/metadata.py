@@ -11,6 +11,7 @@ from PIL.Image import Exif
 Info = dict[str | tuple[int, int], Any]
 
 _BYTES_KEYS = ("exif", "icc_profile", "xmp", "comment")
+MAX_EXIF_BYTES = 65_533  # what a marker segment of JPEG holds; longer blocks are not worth decoding
 _EXIF_PREFIX = b"Exif\0\0"  # JPEG has it, PNG and WebP do not; Pillow's JPEG writer expects it
 _XMP_TEXT = "XML:com.adobe.xmp"
 _RAW_EXIF = "Raw profile type exif"  # how ImageMagick stored EXIF in PNG before PNG had a chunk for it
@@ -53,7 +54,6 @@ def load_exif(info: Mapping[Any, Any]) -> Exif:
     with _ignoring_warnings():
         try:
             exif.load(info.get("exif", b""))
-            dict(exif)  # tags are decoded on access
         except Exception:  # Pillow raises SyntaxError, struct.error, KeyError and more
             return Exif()
     return exif
@@ -69,13 +69,20 @@ def _ignoring_warnings() -> Iterator[None]:
 
 def orientation(info: Mapping[Any, Any]) -> int:
     """Return the EXIF orientation, 1 to 8; 1 is upright and what a missing or broken tag means."""
-    value = load_exif(info).get(Base.Orientation)
+    with _ignoring_warnings():
+        try:
+            value = load_exif(info).get(Base.Orientation)  # a tag is decoded when it is asked for
+        except Exception:  # as in load_exif
+            return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def with_orientation(info: Mapping[Any, Any], value: int) -> bytes | None:
-    """Return the EXIF block with its orientation set, or None when it cannot be written again."""
-    exif = load_exif(info)
+    """Return the EXIF block with its orientation set, or None when it cannot be written again.
+
+    Of a block longer than a JPEG can hold only the orientation is left: writing it would decode every value.
+    """
+    exif = Exif() if len(info.get("exif", b"")) > MAX_EXIF_BYTES else load_exif(info)
     exif[Base.Orientation] = value
     with _ignoring_warnings():
         try:
@@ -90,6 +97,8 @@ def _has_exif(info: Mapping[Any, Any]) -> bool:
 
 
 def _has_ifd(info: Mapping[Any, Any], ifd: IFD) -> bool:
+    if len(info.get("exif", b"")) > MAX_EXIF_BYTES:
+        return False
     with _ignoring_warnings():
         try:
             return bool(load_exif(info).get_ifd(ifd))

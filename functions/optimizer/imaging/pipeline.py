@@ -42,6 +42,7 @@ class Warning(NamedTuple):
 
 
 ANIMATION_REDUCED = Warning("animation_reduced", "Only the first frame of the animation was kept.")
+QUALITY_LOWERED = Warning("quality_lowered", "Less quality was used: turned or converted, the file would have grown.")
 DEPTH_REDUCED = Warning("depth_reduced", "16 bits a channel were reduced to 8.")
 STEP_WARNINGS: dict[steps.Step, Warning] = {
     steps.convert_cmyk: Warning("cmyk_converted", "CMYK inks were converted to sRGB; colours may shift a little."),
@@ -89,7 +90,9 @@ def optimize(data: bytes, settings: Settings) -> Result:
     if len(encoded) >= len(data) and settings.format == source.format and done <= SAME_LOOK:
         kept = _keep_original(source, settings) if done <= SAME_PIXELS else None
         if kept is None:
+            asked = quality
             encoded, quality = _lower_quality(image, settings, encoded, quality, len(data))
+            warnings += [QUALITY_LOWERED] if quality != asked else []
     if kept is not None:
         encoded, quality, warnings = kept, None, []
     left = had if kept == data else kinds(read_info(encoded, settings.format))
@@ -142,13 +145,14 @@ def _keep_original(source: Source, settings: Settings) -> bytes | None:
 def _lower_quality(
     image: Image, settings: Settings, encoded: bytes, quality: int | None, limit: int
 ) -> tuple[bytes, int | None]:
-    """Encode again until the file is smaller than `limit` bytes, a tenth less quality at a time and half at the least.
+    """Encode again until the file is smaller than `limit` bytes, with a tenth of the quality less each time.
 
-    A source of lower quality than asked for would otherwise grow only because its pixels were turned or converted.
+    A source of lower quality than asked for would otherwise grow only because its pixels were turned or converted;
+    about at its own quality it does not.
     """
     if quality is None or settings.lossless:
         return encoded, quality
-    for percent in (90, 80, 70, 60, 50):
+    for percent in range(90, 0, -10):
         if len(encoded) < limit:
             break
         lower = replace(settings, quality=max(1, settings.quality * percent // 100))

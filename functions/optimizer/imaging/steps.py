@@ -38,9 +38,8 @@ def orient(image: Image, settings: Settings) -> Image:
     if turn is None or not settings.auto_orient:
         return image
     result = image.transpose(turn)
-    exif = with_orientation(image.info, 1)
     result.info = {key: value for key, value in image.info.items() if key != "exif"}
-    if exif:
+    if not settings.strip_metadata and (exif := with_orientation(image.info, 1)):
         result.info["exif"] = exif
     return result
 

@@ -44,17 +44,15 @@ def create_api(config: Config, store: TempStore, limiter: Limiter) -> Blueprint:
         if not UPLOAD_ID.fullmatch(upload_id):
             raise UnknownUpload("An upload id is 32 hexadecimal digits. Use one that POST /api/uploads returned.")
         chosen = Settings.parse(_json_body(default={}))
-        digest = chosen.digest()
+        source = store.find_source(upload_id)
+        digest = chosen.digest(source.etag)
         record = store.find_record(upload_id, digest)
         cached = record is not None
         if record is None:
-            source = store.read_source(upload_id)
-            result = optimize(source.data, chosen)
+            result = optimize(store.read_source(upload_id, source.etag), chosen)
             record = _record(source.stem, result)
             store.save_result(upload_id, digest, result.data, record)
-        return jsonify(
-            {"id": upload_id, **store.presign_download(upload_id, digest, record), **record, "cached": cached}
-        )
+        return jsonify({"id": upload_id, **store.presign_download(upload_id, digest), **record, "cached": cached})
 
     @api.post("/discard")
     def discard() -> tuple[str, int]:
