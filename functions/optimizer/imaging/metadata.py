@@ -11,7 +11,7 @@ from PIL.Image import Exif
 Info = dict[str | tuple[int, int], Any]
 
 _BYTES_KEYS = ("exif", "icc_profile", "xmp", "comment")
-MAX_EXIF_BYTES = 65_533  # what a marker segment of JPEG holds; longer blocks are not worth decoding
+MAX_EXIF_BYTES = 2**18  # of a block whose values are decoded; of a longer one only the orientation is read
 _EXIF_PREFIX = b"Exif\0\0"  # JPEG has it, PNG and WebP do not; Pillow's JPEG writer expects it
 _XMP_TEXT = "XML:com.adobe.xmp"
 _RAW_EXIF = "Raw profile type exif"  # how ImageMagick stored EXIF in PNG before PNG had a chunk for it
@@ -80,7 +80,7 @@ def orientation(info: Mapping[Any, Any]) -> int:
 def with_orientation(info: Mapping[Any, Any], value: int) -> bytes | None:
     """Return the EXIF block with its orientation set, or None when it cannot be written again.
 
-    Of a block longer than a JPEG can hold only the orientation is left: writing it would decode every value.
+    Of a block over MAX_EXIF_BYTES only the orientation is left, since writing it would decode every value.
     """
     exif = Exif() if len(info.get("exif", b"")) > MAX_EXIF_BYTES else load_exif(info)
     exif[Base.Orientation] = value

@@ -39,7 +39,7 @@ def orient(image: Image, settings: Settings) -> Image:
         return image
     result = image.transpose(turn)
     result.info = {key: value for key, value in image.info.items() if key != "exif"}
-    if not settings.strip_metadata and (exif := with_orientation(image.info, 1)):
+    if exif := with_orientation(image.info, 1):
         result.info["exif"] = exif
     return result
 

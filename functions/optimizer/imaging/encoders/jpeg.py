@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from PIL import ImageFile
 from PIL.Image import Image
 
-from optimizer.imaging.metadata import MAX_EXIF_BYTES, orientation, with_orientation
+from optimizer.imaging.metadata import orientation, with_orientation
 
 if TYPE_CHECKING:
     from optimizer.settings import Settings
@@ -24,7 +24,7 @@ MAX_QUALITY = 95  # above it files grow fast and nothing visible is gained (Pill
 FULL_CHROMA_QUALITY = 88  # from here halved chroma would be the largest error left
 
 # A marker segment holds 65,533 bytes; 29 of them name XMP. What is longer cannot be kept.
-MAX_BYTES = {"exif": MAX_EXIF_BYTES, "xmp": 65_533 - 29, "comment": 65_533}
+MAX_BYTES = {"exif": 65_533, "xmp": 65_533 - 29, "comment": 65_533}
 
 
 def encode(image: Image, settings: "Settings") -> tuple[bytes, int | None]:
