@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
+from limits.errors import ConfigurationError
 from moto.server import ThreadedMotoServer
 from werkzeug.exceptions import HTTPException
 from werkzeug.serving import WSGIRequestHandler, make_server
@@ -40,20 +41,20 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     logging.getLogger("botocore").setLevel(logging.ERROR)
-    # The embedded S3 takes any credentials; boto3 insists on having some.
-    os.environ.setdefault("AWS_ACCESS_KEY_ID", "local")
-    os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "local")
+    if not os.environ.get("S3_ENDPOINT_URL"):
+        # The embedded S3 takes any credentials; boto3 insists on having some, and nobody's own belong there.
+        os.environ.pop("AWS_PROFILE", None)
+        os.environ.update(dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "local"))
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: stop.set())
-    try:
-        config = Config.from_env()
-        listener = _listen(config.port)
-    except ValueError as error:
-        print(f"Pinch cannot start: {error}", file=sys.stderr)
-        return 1
-    with listener:
-        serve(config, listener, stop)
+    with ExitStack() as cleanup:
+        try:
+            start(Config.from_env(), cleanup, stop)
+        except (ValueError, ConfigurationError, BotoCoreError, ClientError) as error:
+            print(f"Pinch cannot start: {error}", file=sys.stderr)
+            return 1
+        stop.wait()
     return 0
 
 
@@ -67,27 +68,28 @@ def _listen(port: int) -> socket.socket:
         raise ValueError(f"port {port} is in use. Choose another one: PORT={port + 1} make run") from error
 
 
-def serve(config: Config, listener: socket.socket, stop: threading.Event) -> None:
-    """Start everything, print the address, and return when `stop` is set and all of it has ended."""
-    origin = f"http://{HOST}:{config.port}"
-    with ExitStack() as cleanup:
-        config = replace(
-            config,
-            s3_endpoint_url=config.s3_endpoint_url or _start_s3(cleanup),
-            page_origin=config.page_origin or origin,
-        )
-        _ensure_bucket(config)
-        store = TempStore.connect(config)
-        app = _dispatch(create_app(config, store), _page(config))
-        server = make_server(HOST, config.port, app, threaded=True, request_handler=_Quiet, fd=listener.fileno())
-        serving = threading.Thread(target=server.serve_forever, daemon=True)
-        sweeping = threading.Thread(target=sweep_often, args=(store, config, stop), daemon=True)
-        serving.start()
-        sweeping.start()
-        cleanup.callback(server.shutdown)
-        print(f"Pinch is ready at {origin}", flush=True)
-        print(f"Uploads are deleted within {config.retention_minutes} minutes. Ctrl-C stops it.", flush=True)
-        stop.wait()
+def start(config: Config, cleanup: ExitStack, stop: threading.Event) -> None:
+    """Start everything and print the address; `cleanup` ends it again, and the sweeper ends when `stop` is set.
+
+    Raises ValueError, or an error of limits or botocore, when an option cannot be used.
+    """
+    listener = cleanup.enter_context(_listen(config.port))
+    # A browser leaves the usual port out of the origin it sends.
+    origin = f"http://{HOST}" + (f":{config.port}" if config.port != 80 else "")
+    config = replace(
+        config,
+        s3_endpoint_url=config.s3_endpoint_url or _start_s3(cleanup),
+        page_origin=config.page_origin or origin,
+    )
+    _ensure_bucket(config)
+    store = TempStore.connect(config)
+    app = _dispatch(create_app(config, store), _page(config))
+    server = make_server(HOST, config.port, app, threaded=True, request_handler=_Quiet, fd=listener.fileno())
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    cleanup.callback(server.shutdown)
+    threading.Thread(target=sweep_often, args=(store, config, stop), daemon=True).start()
+    print(f"Pinch is ready at {origin}", flush=True)
+    print(f"Uploads are deleted within {config.retention_minutes} minutes. Ctrl-C stops it.", flush=True)
 
 
 class _Quiet(WSGIRequestHandler):
@@ -144,9 +146,11 @@ def _page(config: Config) -> "WSGIApplication":
 
     @Request.application
     def page(request: Request) -> Response:
-        if request.host != f"{HOST}:{config.port}" and request.host.startswith("localhost:"):
+        if request.method not in ("GET", "HEAD"):
+            return Response("The page is only read.", 405, {"Allow": "GET, HEAD"}, mimetype="text/plain")
+        if request.host.partition(":")[0] == "localhost":
             # S3 answers one origin only, so that the page must not be open under another name.
-            return redirect(f"{config.page_origin}{request.path}")
+            return redirect(f"{config.page_origin}/")
         if request.path == "/config.json":
             response = Response('{"api_url": ""}', mimetype="application/json")
         else:

@@ -19,7 +19,7 @@ class TemplateError(Exception):
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads CloudFormation's short forms: `!Ref X` becomes {"Ref": "X"}, any other {"Fn": its name}."""
+    """Reads CloudFormation's short forms: `!Ref X` becomes {"Ref": "X"}."""
 
 
 def _intrinsic(_: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def main(target: str) -> int:
 
 def _install_python_packages(target: str) -> None:
     stamp = VENV / f".{target}-ready"
-    wanted = _digest(*ROOT.glob("requirements*.txt"), extra=sys.version)
+    wanted = _digest(*ROOT.glob("requirements*.txt"), ROOT / "constraints.txt", extra=sys.version)
     if stamp.exists() and stamp.read_text() == wanted:
         return
     print(f"Setting up Python packages for {target}; this takes a minute the first time.", flush=True)

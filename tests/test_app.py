@@ -17,7 +17,7 @@ from tests.conftest import PAGE_ORIGIN
 ID = "0123456789abcdef" * 2
 
 
-@pytest.mark.parametrize("path", ["/", "/api", "/api/", "/api//health", "/api/uploads/x", "/../etc"])
+@pytest.mark.parametrize("path", ["/", "/api", "/api/", "/api/health/", "/api//health", "/api/uploads/x", "/../etc"])
 def test_an_unknown_route_is_a_problem_and_never_a_redirect(client: FlaskClient, path: str) -> None:
     answer = client.get(path)
 

@@ -52,6 +52,8 @@ def test_every_name_of_the_contract_is_read() -> None:
         ("RETENTION_MINUTES", "0"),
         ("RETENTION_MINUTES", "-3"),
         ("RATE_LIMIT", "a lot"),
+        ("RATE_LIMIT", "0 per minute"),
+        ("RATE_LIMIT", "5 per minute; 10 per hour"),
     ],
 )
 def test_a_wrong_value_is_named_in_one_sentence(name: str, value: str) -> None:

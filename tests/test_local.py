@@ -30,7 +30,7 @@ def free_port() -> int:
 
 
 def start(**environ: object) -> subprocess.Popen[str]:
-    names = ("S3_ENDPOINT_URL", "PAGE_ORIGIN", "RATE_LIMIT", "RETENTION_MINUTES", "AWS_ACCESS_KEY_ID")
+    names = ("S3_ENDPOINT_URL", "PAGE_ORIGIN", "RATE_LIMIT", "RETENTION_MINUTES")
     inherited = {key: value for key, value in os.environ.items() if key not in names}
     return subprocess.Popen(
         [sys.executable, "-m", "infra.local"],
@@ -162,12 +162,27 @@ def test_a_port_in_use_is_told_in_one_sentence() -> None:
     )
 
 
-def test_a_wrong_option_is_told_in_one_sentence() -> None:
-    process = start(PORT="http")
-    _, errors = process.communicate(timeout=30)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "http"),
+        ("RATELIMIT_STORAGE_URI", "nonsense://x"),
+        ("S3_ENDPOINT_URL", "nonsense"),
+        ("S3_ENDPOINT_URL", "http://127.0.0.1:1"),
+        ("AWS_REGION", "x/y"),
+    ],
+)
+def test_a_wrong_option_is_told_in_one_sentence(name: str, value: str) -> None:
+    process = start(**{"PORT": free_port(), name: value})
+    _, errors = process.communicate(timeout=60)
 
     assert process.returncode == 1
-    assert errors == "Pinch cannot start: PORT must be a whole number from 1 to 65535, not 'http'.\n"
+    assert errors.startswith("Pinch cannot start: ")
+    assert errors.count("\n") == 1
+
+
+def test_the_page_is_only_read(address: str) -> None:
+    assert requests.put(address, timeout=10).status_code == 405
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

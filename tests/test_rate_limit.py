@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from limits.errors import ConfigurationError
 from time_machine import travel
 
 from optimizer.app import create_app
@@ -71,12 +72,14 @@ def test_every_counted_answer_says_what_is_left(client: FlaskClient) -> None:
 
 
 def test_no_span_of_a_minute_lets_through_more_than_the_limit(client: FlaskClient) -> None:
-    with travel("2026-01-01 00:00:50Z", tick=False) as clock:
-        before = statuses(client, COUNTED[0], 20)
-        clock.shift(20)  # into the next minute of the clock
-        after = statuses(client, COUNTED[0], 20)
+    with travel("2026-01-01 00:00:10Z", tick=False) as clock:
+        first = statuses(client, COUNTED[0], 1)
+        clock.shift(58)  # into the next minute of the clock
+        most = statuses(client, COUNTED[0], 29)
+        clock.shift(3)  # a minute after the first, three seconds after the others
+        rest = statuses(client, COUNTED[0], 30)
 
-    assert before + after == [422] * 30 + [429] * 10
+    assert first + most + rest == [422] * 31 + [429] * 29
 
 
 def test_waiting_as_long_as_retry_after_says_is_enough(client: FlaskClient) -> None:
@@ -94,6 +97,11 @@ def test_the_limit_is_the_deployers(config: Config, store: TempStore) -> None:
     client = create_app(Config(rate_limit="2 per hour", s3_endpoint_url=config.s3_endpoint_url), store).test_client()
 
     assert statuses(client, COUNTED[0], 3) == [422, 422, 429]
+
+
+def test_the_storage_is_the_deployers() -> None:
+    with pytest.raises(ConfigurationError):
+        create_app(Config(ratelimit_storage_uri="nonsense://"))
 
 
 def test_no_address_is_written_to_the_log(client: FlaskClient, caplog: pytest.LogCaptureFixture) -> None:

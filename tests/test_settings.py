@@ -80,6 +80,15 @@ def test_unknown_settings_are_refused_so_that_a_typo_is_never_silent() -> None:
     assert errors_of({"qualty": 80, "quality": 0, "format": "webp"}) == ["qualty", "quality"]
 
 
+def test_a_refusal_does_not_grow_with_what_is_refused() -> None:
+    payload = {f"{n}" + "x" * 1_000: 1 for n in range(60)}
+
+    with pytest.raises(InvalidSettings) as refusal:
+        Settings.parse(payload)
+
+    assert len(json.dumps(refusal.value.body())) < 10_000
+
+
 @pytest.mark.parametrize("payload", [None, [], "quality", 3, True])
 def test_anything_but_an_object_is_refused(payload: object) -> None:
     assert errors_of(payload) == []

@@ -123,12 +123,13 @@ def test_a_missing_source_is_unknown_also_where_listing_is_not_allowed(code: str
             store.read_source(ID, "etag")
 
 
-def test_a_failing_s3_is_not_taken_for_a_missing_source() -> None:
+@pytest.mark.parametrize("status", [400, 500, 503])
+def test_a_failing_s3_is_not_taken_for_a_missing_source(status: int) -> None:
     client = boto3.client("s3", region_name="us-east-1")
     store = TempStore(client, client, "bucket", 30)
     with Stubber(client) as stubber:
-        stubber.add_client_error("head_object", "InternalError", http_status_code=500)
-        stubber.add_client_error("get_object", "InternalError", http_status_code=500)
+        stubber.add_client_error("head_object", "Failing", http_status_code=status)
+        stubber.add_client_error("get_object", "Failing", http_status_code=status)
 
         with pytest.raises(ClientError):
             store.find_source(ID)
@@ -141,6 +142,14 @@ def test_a_source_over_the_limit_is_refused_before_it_is_read(store: TempStore, 
 
     with pytest.raises(UploadTooLarge):
         store.find_source(ID)
+
+
+def test_calls_give_up_soon_enough_for_the_function_to_answer() -> None:
+    config: Any = TempStore.connect(Config())._client.meta.config
+
+    assert config.connect_timeout <= 2
+    assert config.read_timeout <= 10
+    assert config.retries == {"mode": "standard", "total_max_attempts": 2}
 
 
 def test_a_source_at_the_limit_is_read(store: TempStore, s3: "S3Client", config: Config) -> None:

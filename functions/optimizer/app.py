@@ -2,6 +2,7 @@
 
 import logging
 import uuid
+import warnings
 
 from flask import Flask, Response, json, request
 from flask_limiter import RateLimitExceeded
@@ -21,11 +22,11 @@ EXPOSED_HEADERS = "Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-
 
 def create_app(config: Config, store: TempStore | None = None) -> Flask:
     """Build the app and everything it holds. `store` stands in for the one that the config names."""
+    warnings.filterwarnings("ignore", module="PIL")  # what is broken in somebody's file is no news
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]  # settings keep the order of their declaration
-    # A redirect would name the host that the request claims.
-    app.url_map.strict_slashes = app.url_map.merge_slashes = False
+    app.url_map.merge_slashes = False  # a redirect would name the host that the request claims
     limiter = create_limiter(config)
     limiter.init_app(app)
     logging.getLogger("flask-limiter").setLevel(logging.CRITICAL)  # it would write addresses into the log

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
-from limits import parse
+from limits import parse, parse_many
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,15 @@ class Config:
         for name, most in (("port", 65_535), ("retention_minutes", 1_440)):
             if name in given:
                 given[name] = _whole_number(name.upper(), given[name], most)
+        if "page_origin" in given:
+            given["page_origin"] = given["page_origin"].rstrip("/")  # an Origin header has no path
         config = cls(**given)
         try:
-            parse(config.rate_limit)
-        except ValueError as error:
-            raise ValueError(f"RATE_LIMIT must read like '30 per minute', not {config.rate_limit!r}.") from error
+            usable = [item.amount > 0 for item in parse_many(config.rate_limit)] == [True]
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ValueError(f"RATE_LIMIT must read like '30 per minute', not {config.rate_limit!r}.")
         return config
 
     @property

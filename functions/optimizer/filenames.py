@@ -4,7 +4,7 @@ import re
 import unicodedata
 from urllib.parse import quote
 
-MAX_STEM_LENGTH = 80
+MAX_STEM_BYTES = 80  # in UTF-8; disks take 255 for the whole name, and S3 2 KB for all metadata
 # Names that Windows keeps for devices, with any extension (Microsoft, "Naming Files, Paths, and Namespaces").
 _RESERVED = re.compile(r"(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])")
 
@@ -20,8 +20,9 @@ def display_name(name: str) -> str:
 def safe_stem(name: str) -> str:
     """Return the name without its extension, as any disk takes it; "image" when nothing is left."""
     base = display_name(name)
-    stem = re.sub(r'[<>:"|?*%;]', "_", base.rpartition(".")[0] or base)
-    stem = stem.strip(" .")[:MAX_STEM_LENGTH].strip(" .")
+    name, dot, extension = base.rpartition(".")
+    stem = re.sub(r'[<>:"|?*%;]', "_", name if dot else extension)
+    stem = stem.strip(" .").encode()[:MAX_STEM_BYTES].decode(errors="ignore").strip(" .")
     return f"_{stem}" if _RESERVED.fullmatch(stem.partition(".")[0]) else stem or "image"
 
 

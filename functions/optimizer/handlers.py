@@ -62,7 +62,7 @@ def _readable(event: object) -> dict[str, Any]:
         "httpMethod": event["httpMethod"],
         "path": unquote_to_bytes(event["path"]).decode("latin-1"),  # PEP 3333; the gateway passes it undecoded
         "headers": {str(name): str(value) for name, value in (event.get("headers") or {}).items()},
-        "queryStringParameters": dict(event.get("queryStringParameters") or {}),
+        "queryStringParameters": {},  # no route reads any
         "requestContext": event.get("requestContext") or {},
         "body": body,
         "isBase64Encoded": bool(event.get("isBase64Encoded")),

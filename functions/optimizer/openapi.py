@@ -5,14 +5,14 @@ from typing import Any
 from optimizer import settings
 from optimizer.imaging.encoders import ENCODERS
 from optimizer.limits import FILES_PER_REQUEST, IDS_PER_REQUEST, MAX_UPLOAD_BYTES
-from optimizer.problems import Problem
+from optimizer.problems import Problem, RateLimited
 
 Json = dict[str, Any]
 
 ID = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
 TIME = {"type": "string", "format": "date-time"}
 WHOLE = {"type": "integer", "minimum": 0}
-PIXELS = {"type": "integer", "minimum": 1}
+POSITIVE = {"type": "integer", "minimum": 1}
 TEXT = {"type": "string"}
 FLAG = {"type": "boolean"}
 FORMAT = {"type": "string", "enum": list(ENCODERS)}
@@ -35,7 +35,7 @@ def document() -> Json:
                     "createUploads",
                     "Presign uploads",
                     {"201": _json_answer("One form for each file, in order.", _ref("Uploads"))},
-                    errors=(400, 413, 415, 422, 429),
+                    errors=(413, 415, 422, 429),
                     body=_ref("Files"),
                 )
             },
@@ -45,7 +45,7 @@ def document() -> Json:
                     "optimizeUpload",
                     "Optimize an uploaded image",
                     {"200": _json_answer("What was made and where it is.", _ref("Result"))},
-                    errors=(400, 404, 409, 413, 415, 422, 429),
+                    errors=(404, 409, 413, 415, 422, 429),
                     body=_ref("Settings"),
                     body_required=False,
                 ),
@@ -85,13 +85,13 @@ def document() -> Json:
 
 
 def _schemas() -> Json:
-    image = {"format": FORMAT, "media_type": MEDIA_TYPE, "width": PIXELS, "height": PIXELS, "bytes": PIXELS}
+    image = {"format": FORMAT, "media_type": MEDIA_TYPE, "width": POSITIVE, "height": POSITIVE, "bytes": POSITIVE}
     return {
         "Settings": {key: value for key, value in settings.json_schema().items() if key != "$schema"},
         "Files": _object(
             {
                 "files": _array(
-                    _object({"name": TEXT, "type": MEDIA_TYPE, "size": PIXELS | {"maximum": MAX_UPLOAD_BYTES}}),
+                    _object({"name": TEXT, "type": MEDIA_TYPE, "size": POSITIVE | {"maximum": MAX_UPLOAD_BYTES}}),
                     minItems=1,
                     maxItems=FILES_PER_REQUEST,
                 )
@@ -151,15 +151,7 @@ def _operation(
     body_required: bool = True,
     body_types: tuple[str, ...] = ("application/json",),
 ) -> Json:
-    titles = _titles()
-    problems = {
-        str(status): {
-            "description": "; ".join(titles[status]),
-            "content": {"application/problem+json": {"schema": _ref("Problem")}},
-        }
-        | ({"headers": {"Retry-After": {"schema": WHOLE}}} if status == 429 else {})
-        for status in errors
-    }
+    problems = {str(status): _problem_answer(status) for status in (*errors, 400, 500)}
     operation: Json = {"operationId": operation_id, "summary": summary, "responses": answers | problems}
     if body:
         content = {media_type: {"schema": body} for media_type in body_types}
@@ -167,12 +159,13 @@ def _operation(
     return operation
 
 
-def _titles() -> dict[int, list[str]]:
-    """Return the titles of all problems by status."""
-    titles: dict[int, list[str]] = {}
-    for problem in Problem.__subclasses__():
-        titles.setdefault(problem.status, []).append(problem.title)
-    return titles
+def _problem_answer(status: int) -> Json:
+    titles = [problem.title for problem in Problem.__subclasses__() if problem.status == status]
+    answer: Json = {
+        "description": ", or: ".join(titles),
+        "content": {"application/problem+json": {"schema": _ref("Problem")}},
+    }
+    return answer | ({"headers": {"Retry-After": {"schema": WHOLE}}} if status == RateLimited.status else {})
 
 
 def _json_answer(description: str, schema: Json) -> Json:

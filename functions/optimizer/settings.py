@@ -11,6 +11,8 @@ from optimizer.problems import FieldError, InvalidSettings
 
 JsonSchema = dict[str, Any]
 
+MAX_ERRORS = 20  # that one answer names
+
 
 def _integer(title: str, low: int, high: int, default: int, group: str, description: str, unit: str = "") -> int:
     schema: JsonSchema = {"type": "integer", "minimum": low, "maximum": high}
@@ -86,9 +88,10 @@ class Settings:
             try:
                 values[name] = _check(name, value)
             except ValueError as error:
-                errors.append({"field": name, "detail": str(error)})
+                errors.append({"field": name[:40], "detail": str(error)})
         if errors:
-            names = ", ".join(error["field"][:40] for error in errors[:5])
+            del errors[MAX_ERRORS:]
+            names = ", ".join(error["field"] for error in errors[:5])
             raise InvalidSettings(f"Correct these settings and send them again: {names}.", errors)
         return cls(**values)
 

@@ -116,9 +116,10 @@ class TempStore:
         Raises UnknownUpload, and keeps nothing, when the upload was discarded meanwhile: either discard found the
         result, since it deletes the source first, or the source is found missing here.
         """
+        key = f"{RESULTS}{upload_id}/{digest}"
         self._client.put_object(
             Bucket=self._bucket,
-            Key=f"{RESULTS}{upload_id}/{digest}",
+            Key=key,
             Body=data,
             ContentType=record["media_type"],
             ContentDisposition=content_disposition(record["filename"]),
@@ -126,7 +127,7 @@ class TempStore:
             Metadata={"record": json.dumps(record, separators=(",", ":"))},
         )
         if self._head(UPLOADS + upload_id) is None:
-            self.discard([upload_id])
+            self._delete([key])
             raise _unknown_upload()
 
     def presign_download(self, upload_id: str, digest: str) -> dict[str, str]:
@@ -190,7 +191,9 @@ def _status(error: ClientError) -> int:
 
 
 def _is_missing(error: ClientError) -> bool:
-    """Tell whether the object is not there; S3 says 403 where listing is not allowed."""
+    """Tell whether the object is not there; S3 says 403 for that where listing is not allowed."""
+    if _status(error) == HTTPStatus.FORBIDDEN:
+        log.warning("S3 answered 403; if it does so for objects that are there, the function's policy is wrong")
     return _status(error) in (HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN)
 
 

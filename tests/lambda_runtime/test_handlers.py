@@ -101,6 +101,7 @@ ODD_EVENTS: list[Any] = [
     http_event("GET", "/api/health", headers=["host"]),
     http_event("GET", "/api/health", queryStringParameters={"a": "1"}),
     http_event("GET", "/api/health", queryStringParameters="a=1"),
+    http_event("GET", "/api/health", queryStringParameters={"a": "\ud800"}),
     http_event("GET", "/api/%C3%A9\u00e9\ud800"),
     http_event("GET", "/api/health", requestContext="elb"),
     {"version": "2.0", "rawPath": "/api/health", "requestContext": {"http": {"method": "GET"}}},

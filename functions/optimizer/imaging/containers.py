@@ -1,5 +1,6 @@
 """What the three file formats wrap pixels in: removing metadata without decoding, and reading PNG without traps."""
 
+import re
 import zlib
 from collections.abc import Iterator
 
@@ -14,6 +15,8 @@ def strip_losslessly(data: bytes, format: str) -> bytes:
 
 _EOI, _SOS, _COM, _APP0, _APP14, _APP15 = 0xD9, 0xDA, 0xFE, 0xE0, 0xEE, 0xEF
 _STANDALONE = frozenset([0x00, 0x01, *range(0xD0, 0xD9)])  # stuffing, TEM, RSTn and SOI have no length
+_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8]", re.DOTALL)
+_FILL = re.compile(rb"\xff+")
 
 
 def _strip_jpeg(data: bytes) -> bytes:
@@ -36,7 +39,7 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
             return
         marker = data[position + 1]
         if marker == 0xFF:  # any number of fill bytes may stand before a marker
-            position += 1
+            position = _FILL.match(data, position).end() - 1  # type: ignore[union-attr]  # it is there
         elif marker in _STANDALONE:
             position += 2
         else:
@@ -49,13 +52,8 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 def _scan_end(data: bytes, position: int) -> int:
     """Return where the entropy-coded data ends: at the next marker that is neither stuffing nor RSTn."""
-    while True:
-        position = data.find(b"\xff", position)
-        if position < 0 or position + 1 >= len(data):
-            return len(data)
-        if data[position + 1] not in _STANDALONE:
-            return position
-        position += 2
+    marker = _MARKER.search(data, position)
+    return marker.start() if marker else len(data)
 
 
 def _kept_segment(marker: int, segment: bytes) -> bytes:

@@ -1,14 +1,11 @@
 """Bytes to image, within byte, pixel, side and frame limits, all checked before pixels are allocated."""
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
 from PIL import Image as pillow
-from PIL.Image import DecompressionBombError, DecompressionBombWarning, Image
+from PIL.Image import DecompressionBombError, Image
 
 from optimizer.imaging.containers import count_jpeg_scans, take_png_apart
 from optimizer.imaging.encoders import ENCODERS
@@ -43,8 +40,7 @@ class Source:
         Raises DamagedImage when they cannot be decoded to the end.
         """
         try:
-            with _quiet():
-                self._image.load()
+            self._image.load()
         except MemoryError:
             raise
         except Exception as error:  # the plugins raise OSError, SyntaxError, ValueError, EOFError and more
@@ -71,7 +67,7 @@ def open_source(data: bytes) -> Source:
         raise TooManyScans(f"The limit is {MAX_SCANS} scans. Save this JPEG again and send that.")
     try:
         image, info, frames = _open(data, format)
-    except (DecompressionBombError, DecompressionBombWarning) as error:
+    except DecompressionBombError as error:
         raise _too_many_pixels() from error
     except Exception as error:  # as in Source.load
         raise _damaged(format) from error
@@ -92,29 +88,15 @@ def _open(data: bytes, format: str) -> tuple[Image, Info, int]:
     """Return the image, its metadata and the number of its frames; raises whatever Pillow's plugin does."""
     if format == "png":
         readable, texts = take_png_apart(data)
-        image = _open_quietly(readable, format)
+        image = pillow.open(BytesIO(readable), formats=[format.upper()])
         info = clean_info(image.info, texts)
         if "transparency" in info:
             info["transparency"] = _eight_bit(info["transparency"], depth=data[24], color_type=data[25])
     else:
-        image = _open_quietly(data, format)
+        image = pillow.open(BytesIO(data), formats=[format.upper()])
         info = clean_info(image.info, {})
     # A JPEG of several pictures (MPO, as phones write it) is no animation: its first one is the picture.
     return image, info, 1 if format == "jpeg" else getattr(image, "n_frames", 1)
-
-
-def _open_quietly(data: bytes, format: str) -> Image:
-    with _quiet():
-        return pillow.open(BytesIO(data), formats=[format.upper()])
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Ignore what Pillow warns of in broken files, but for too many pixels."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", DecompressionBombWarning)
-        yield
 
 
 def _eight_bit(transparency: Any, depth: int, color_type: int) -> Any:

@@ -1,8 +1,6 @@
 """What an image carries beside its pixels, under known keys with known types."""
 
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from PIL.ExifTags import IFD, Base
@@ -51,29 +49,19 @@ def _hex_exif(text: str) -> bytes:
 def load_exif(info: Mapping[Any, Any]) -> Exif:
     """Return the EXIF tags, none when there are none or they cannot be read."""
     exif = Exif()
-    with _ignoring_warnings():
-        try:
-            exif.load(info.get("exif", b""))
-        except Exception:  # Pillow raises SyntaxError, struct.error, KeyError and more
-            return Exif()
+    try:
+        exif.load(info.get("exif", b""))
+    except Exception:  # Pillow raises SyntaxError, struct.error, KeyError and more
+        return Exif()
     return exif
-
-
-@contextmanager
-def _ignoring_warnings() -> Iterator[None]:
-    """What is broken in somebody's EXIF is no news."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def orientation(info: Mapping[Any, Any]) -> int:
     """Return the EXIF orientation, 1 to 8; 1 is upright and what a missing or broken tag means."""
-    with _ignoring_warnings():
-        try:
-            value = load_exif(info).get(Base.Orientation)  # a tag is decoded when it is asked for
-        except Exception:  # as in load_exif
-            return 1
+    try:
+        value = load_exif(info).get(Base.Orientation)  # a tag is decoded when it is asked for
+    except Exception:  # as in load_exif
+        return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
@@ -84,11 +72,10 @@ def with_orientation(info: Mapping[Any, Any], value: int) -> bytes | None:
     """
     exif = Exif() if len(info.get("exif", b"")) > MAX_EXIF_BYTES else load_exif(info)
     exif[Base.Orientation] = value
-    with _ignoring_warnings():
-        try:
-            return exif.tobytes()
-        except Exception:  # a tag whose value Pillow read but cannot write; losing EXIF loses no picture
-            return None
+    try:
+        return exif.tobytes()
+    except Exception:  # a tag whose value Pillow read but cannot write; losing EXIF loses no picture
+        return None
 
 
 def _has_exif(info: Mapping[Any, Any]) -> bool:
@@ -99,11 +86,10 @@ def _has_exif(info: Mapping[Any, Any]) -> bool:
 def _has_ifd(info: Mapping[Any, Any], ifd: IFD) -> bool:
     if len(info.get("exif", b"")) > MAX_EXIF_BYTES:
         return False
-    with _ignoring_warnings():
-        try:
-            return bool(load_exif(info).get_ifd(ifd))
-        except Exception:  # as in load_exif
-            return False
+    try:
+        return bool(load_exif(info).get_ifd(ifd))
+    except Exception:  # as in load_exif
+        return False
 
 
 _KINDS: dict[str, Callable[[Mapping[Any, Any]], bool]] = {

@@ -145,14 +145,14 @@ def _keep_original(source: Source, settings: Settings) -> bytes | None:
 def _lower_quality(
     image: Image, settings: Settings, encoded: bytes, quality: int | None, limit: int
 ) -> tuple[bytes, int | None]:
-    """Encode again until the file is smaller than `limit` bytes, with a tenth of the quality less each time.
+    """Encode again with less quality until the file is smaller than `limit` bytes, five times at the most.
 
     A source of lower quality than asked for would otherwise grow only because its pixels were turned or converted;
     about at its own quality it does not.
     """
     if quality is None or settings.lossless:
         return encoded, quality
-    for percent in range(90, 0, -10):
+    for percent in (90, 70, 50, 25, 10):
         if len(encoded) < limit:
             break
         lower = replace(settings, quality=max(1, settings.quality * percent // 100))

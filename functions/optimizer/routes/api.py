@@ -1,7 +1,9 @@
 """Our own API: presign uploads, optimize, discard, and the documents that describe it."""
 
+import os
 import re
 from json import loads
+from threading import BoundedSemaphore, Lock
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
@@ -29,6 +31,10 @@ UPLOAD_ID = re.compile(r"[0-9a-f]{32}")
 def create_api(config: Config, store: TempStore, limiter: Limiter) -> Blueprint:
     """Return the routes of the contract, with their dependencies bound."""
     api = Blueprint("api", __name__, url_prefix="/api")
+    # Lambda sends a process one request at a time; a threaded server makes no result twice, and no more at once than
+    # it has processors for: each may take a gigabyte.
+    locks = [Lock() for _ in range(64)]
+    workers = BoundedSemaphore(os.cpu_count() or 1)
     # One count for both routes. A preflight is the browser's, not the user's.
     counted = limiter.shared_limit(config.rate_limit, scope="api", exempt_when=lambda: request.method == "OPTIONS")
 
@@ -46,12 +52,14 @@ def create_api(config: Config, store: TempStore, limiter: Limiter) -> Blueprint:
         chosen = Settings.parse(_json_body(default={}))
         source = store.find_source(upload_id)
         digest = chosen.digest(source.etag)
-        record = store.find_record(upload_id, digest)
-        cached = record is not None
-        if record is None:
-            result = optimize(store.read_source(upload_id, source.etag), chosen)
-            record = _record(source.stem, result)
-            store.save_result(upload_id, digest, result.data, record)
+        with locks[hash(digest) % len(locks)]:
+            record = store.find_record(upload_id, digest)
+            cached = record is not None
+            if record is None:
+                with workers:
+                    result = optimize(store.read_source(upload_id, source.etag), chosen)
+                record = _record(source.stem, result)
+                store.save_result(upload_id, digest, result.data, record)
         return jsonify({"id": upload_id, **store.presign_download(upload_id, digest), **record, "cached": cached})
 
     @api.post("/discard")
@@ -117,8 +125,10 @@ def _checked_file(file: object, index: int) -> tuple[str, str]:
     Raises InvalidRequest, UnsupportedType or UploadTooLarge, naming the file.
     """
     match file:
-        case {"name": str(name), "type": str(media_type), "size": int(size)} if size is not True:
+        case {"name": str(name), "type": str(media_type), "size": int(size)} if not isinstance(size, bool):
             pass
+        case {"name": str(name), "type": str(media_type), "size": float(number)} if number.is_integer():
+            size = int(number)
         case _:
             detail = f"Give file {index + 1} a name, a type and a size in bytes (a whole number)."
             raise InvalidRequest(detail, [{"field": f"files[{index}]", "detail": detail}])
