@@ -7,6 +7,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	&& echo $$python && break; done)
 SETUP = $(if $(PYTHON),$(PYTHON) infra/setup.py,@echo "Pinch needs Python 3.11 or newer with venv. Install it (on Debian: apt-get install python3-venv) and run make again."; exit 1; true)
 BIN = .venv/bin
+NODE = PATH="$(CURDIR)/$(BIN):$$PATH"
 
 export PYTHONPATH = functions:.
 export PYTHONDONTWRITEBYTECODE = 1
@@ -27,15 +28,15 @@ lint: ## Lint and type-check Python, JavaScript and the template
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/cfn-lint template.yaml
-	$(BIN)/npx --no-install biome ci web
-	$(BIN)/npx --no-install tsc --noEmit -p .
+	$(NODE) node_modules/.bin/biome ci --colors=off web
+	$(NODE) node_modules/.bin/tsc --noEmit -p .
 
 format: ## Format all code, and write the README's table of settings
 	@$(SETUP) dev
 	$(BIN)/python -m infra.readme
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-	$(BIN)/npx --no-install biome check --write web
+	$(NODE) node_modules/.bin/biome check --write web
 
 screenshot: ## Take the README's screenshot again
 	@$(SETUP) dev

@@ -58,13 +58,15 @@ def _install_python_packages(target: str) -> None:
 
 def _install_node_packages() -> None:
     stamp = ROOT / "node_modules" / ".ready"
-    wanted = _digest(ROOT / "package.json", ROOT / "package-lock.json")
+    wanted = _digest(ROOT / "package.json")
     if stamp.exists() and stamp.read_text() == wanted:
         return
     print("Setting up Node packages.", flush=True)
     path = f"{VENV / 'bin'}{os.pathsep}{os.environ['PATH']}"  # npm runs the node of the environment
     run(
-        [VENV / "bin" / "npm", "ci", "--silent"],
+        # package.json pins exactly, and what it names brings nothing but its own binary for each platform. A lock file
+        # would have to list all of those, also the ones that a registry mirror leaves out.
+        [VENV / "bin" / "npm", "install", "--no-package-lock", "--silent"],
         "the Node packages could not be installed. Check the network and the lines above.",
         env=os.environ | {"PATH": path},
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import requests
 
-from tests.test_local import free_port
+from tests.product import free_port
 
 
 def test_the_same_app_runs_under_gunicorn() -> None:

@@ -1,16 +1,10 @@
 """Runs the product as `make run` does, in a process of its own."""
 
-import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
@@ -19,55 +13,13 @@ from infra import local
 from infra.local import HOST, WEB
 from optimizer.config import Config
 from optimizer.store import TempStore
-
-ROOT = Path(__file__).parent.parent
-
-
-def free_port() -> int:
-    with socket.create_server((HOST, 0)) as probe:
-        port: int = probe.getsockname()[1]
-    return port
-
-
-def start(**environ: object) -> subprocess.Popen[str]:
-    names = ("S3_ENDPOINT_URL", "PAGE_ORIGIN", "RATE_LIMIT", "RETENTION_MINUTES")
-    inherited = {key: value for key, value in os.environ.items() if key not in names}
-    return subprocess.Popen(
-        [sys.executable, "-m", "infra.local"],
-        cwd=ROOT,
-        env=inherited | {"PYTHONPATH": "functions:."} | {key: str(value) for key, value in environ.items()},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-@contextmanager
-def running(**environ: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Yield the process and the address it prints; end it as Ctrl-C does."""
-    process = start(PORT=free_port(), **environ)
-    assert process.stdout
-    line = process.stdout.readline()
-    assert line.startswith("Pinch is ready at http://"), process.communicate()
-    try:
-        yield process, line.split()[-1]
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
+from tests.product import call_at, free_port, running, start
 
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     with running() as (_, address):
         yield address
-
-
-def call_at(address: str) -> Any:
-    def call(method: str, path: str, body: Any) -> tuple[int, Any]:
-        answer = requests.request(method, address + path, json=body, timeout=30)
-        return answer.status_code, answer.json() if answer.content else None
-
-    return call
 
 
 def test_one_address_serves_page_and_api(address: str) -> None:

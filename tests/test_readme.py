@@ -14,7 +14,7 @@ from infra.readme import with_settings_table
 from optimizer.config import Config
 from optimizer.settings import PROPERTIES
 from tests.journey import photo
-from tests.test_local import running
+from tests.product import running
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 

@@ -1,0 +1,131 @@
+"""Files coming in: by drop, picker and paste, several at once, and what is refused in words before it is sent."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.visit import CORPUS, LOGO, PHOTO, Sent, Visit, corpus, picture
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def test_the_picker_takes_several_files(visit: Visit) -> None:
+    with visit.page.expect_file_chooser() as chooser:
+        visit.button("Choose images").click()
+    chooser.value.set_files([CORPUS / LOGO, CORPUS / PHOTO])
+
+    expect(visit.badges).to_have_count(2)
+    assert visit.calls.count("POST /api/uploads") == 1
+    assert (visit.uploads(), visit.optimizes()) == (2, 2)
+
+
+def test_more_files_can_be_added(visit: Visit) -> None:
+    visit.drop(picture())
+    visit.expect_done()
+
+    with visit.page.expect_file_chooser() as chooser:
+        visit.button("Add images").click()
+    chooser.value.set_files([CORPUS / "edge-1x1.png"])
+
+    expect(visit.tiles).to_have_count(2)
+    expect(visit.tiles.nth(1)).to_have_attribute("aria-current", "true")
+    visit.expect_done()
+
+
+def test_an_image_can_be_pasted_but_not_into_a_text_field(visit: Visit) -> None:
+    visit.button("Choose images").focus()
+    visit.paste(picture())
+    visit.expect_done()
+
+    visit.page.get_by_role("spinbutton", name="Quality value").focus()
+    visit.paste(corpus(PHOTO))
+
+    expect(visit.tiles).to_have_count(1)
+
+
+def test_the_overlay_shows_only_while_files_are_dragged(visit: Visit) -> None:
+    overlay = visit.page.get_by_text("Drop to add")
+    expect(overlay).to_be_hidden()
+
+    visit.drag(picture())
+    expect(overlay).to_be_visible()
+    visit.drop(picture())
+
+    expect(overlay).to_be_hidden()
+    visit.expect_done()
+
+
+def test_a_batch_that_is_longer_than_one_request_is_presigned_in_parts(visit: Visit) -> None:
+    visit.drop(*[Sent(f"{number}.png", corpus("edge-1x1.png").data) for number in range(21)])
+
+    expect(visit.badges).to_have_count(21)
+    assert (visit.calls.count("POST /api/uploads"), visit.uploads()) == (2, 21)
+
+
+@pytest.mark.parametrize(
+    ("file", "short", "message"),
+    [
+        (Sent("clip.gif", b"GIF89a\x01\x00\x01\x00\x00\x00\x00;"), "Not supported",
+         "clip.gif is not supported. Use JPEG, PNG or WebP."),
+        (Sent("drawing.png", b"<svg xmlns='http://www.w3.org/2000/svg'/>"), "Not supported",
+         "drawing.png is not supported. Use JPEG, PNG or WebP."),
+        (Sent("holiday.png", PNG, 31_000_000), "Too large", "holiday.png is 31 MB. The limit is 25 MB."),
+        (Sent("nothing.jpg", b""), "Empty file",
+         "nothing.jpg is empty. Choose it again, or export the image again."),
+    ],
+    ids=lambda value: value.name if isinstance(value, Sent) else "",
+)  # fmt: skip
+def test_what_cannot_be_taken_is_refused_in_words_and_the_rest_goes_on(
+    visit: Visit, file: Sent, short: str, message: str
+) -> None:
+    visit.drop(file, picture())
+    visit.expect_done()
+    refused = visit.tiles.nth(0)
+    expect(refused).to_contain_text(short)
+    expect(visit.badges).to_have_count(1)
+
+    refused.click()
+
+    expect(visit.trouble).to_contain_text(message)
+    expect(visit.result).to_be_hidden()
+    assert (visit.uploads(), visit.optimizes()) == (1, 1)
+
+
+def test_the_type_is_judged_by_the_bytes_not_by_the_name(visit: Visit) -> None:
+    visit.drop(Sent("photo.txt", picture().data))
+    visit.expect_done()
+
+    expect(visit.link).to_have_attribute("download", "photo.png")
+
+
+def test_a_file_of_exactly_the_limit_is_uploaded(visit: Visit) -> None:
+    visit.expected.append("422")
+    visit.drop(Sent("full.png", PNG, 25 * 2**20))
+
+    expect(visit.trouble).to_contain_text("damaged")
+    assert visit.uploads() == 1
+
+
+def test_a_damaged_file_is_refused_by_the_server_in_its_words(visit: Visit) -> None:
+    visit.expected.append("422")
+    visit.drop(corpus("bad-truncated.jpg"), picture())
+
+    expect(visit.trouble).to_contain_text("This JPEG file is damaged or cut off. Export the image again and send that.")
+    expect(visit.tiles.nth(0)).to_contain_text("Failed")
+    expect(visit.badges).to_have_count(1)
+
+
+def test_a_list_that_the_server_refuses_goes_again_without_the_file_it_names(visit: Visit) -> None:
+    visit.expected.append("415")
+    detail = "second.png is not supported. Use JPEG, PNG or WebP."
+    problem = {"status": 415, "detail": detail, "errors": [{"field": "files[1].type", "detail": detail}]}
+    visit.page.route(
+        "**/api/uploads",
+        lambda route: route.fulfill(status=415, content_type="application/problem+json", json=problem),
+        times=1,
+    )
+
+    visit.drop(picture(), Sent("second.png", picture().data), corpus("edge-1x1.png"))
+
+    expect(visit.badges).to_have_count(2)
+    visit.tiles.nth(1).click()
+    expect(visit.trouble).to_contain_text(detail)

@@ -1,0 +1,142 @@
+"""From a dropped photo to the lighter file."""
+
+from io import BytesIO
+
+from PIL import Image
+from playwright.sync_api import expect
+
+from tests.browser.visit import LOGO, PHOTO, SMALL, Visit, corpus, picture
+
+MINUS = "\N{MINUS SIGN}"
+
+
+def test_a_dropped_photo_comes_back_smaller_upright_and_without_metadata(visit: Visit) -> None:
+    photo = corpus(PHOTO)
+    with visit.answer() as first:
+        visit.drop(photo)
+    visit.expect_done()
+
+    with visit.answer() as second:
+        visit.set_slider("Quality", 40)
+    visit.expect_done()
+    name, data = visit.download()
+
+    assert (visit.uploads(), visit.optimizes()) == (1, 2)
+    assert visit.calls.count("POST /api/uploads") == 1
+    assert len(data) == second["bytes"] < first["bytes"] / 2
+    assert second["quality"] == 40
+    image = Image.open(BytesIO(data))
+    assert (name, image.format, image.size) == (PHOTO, "JPEG", (2048, 1366))
+    assert (dict(image.getexif()), set(image.info) & {"exif", "xmp", "comment", "icc_profile"}) == ({}, set())
+
+
+def test_the_original_stands_beside_a_placeholder_until_the_first_result(visit: Visit) -> None:
+    placeholder = visit.page.get_by_text("Your optimized image appears here")
+    with visit.held():
+        visit.drop(picture())
+
+        expect(visit.before).to_be_visible()
+        expect(placeholder).to_be_visible()
+        expect(visit.page.get_by_role("radio", name="Side by side")).to_be_checked()
+
+    visit.expect_done()
+    expect(visit.page.get_by_role("radio", name="Split")).to_be_checked()
+    expect(placeholder).to_be_hidden()
+
+
+def test_the_gain_is_told_in_one_number_and_announced(visit: Visit) -> None:
+    with visit.answer() as answer:
+        visit.drop(corpus(PHOTO))
+    visit.expect_done()
+
+    saved = f"{round(answer['saved_percent'])}"
+    expect(visit.result.locator("strong")).to_have_text(f"{MINUS}{saved}%")
+    expect(visit.result).to_contain_text(f"600 KB → {round(answer['bytes'] / 1000)} KB")
+    expect(visit.tiles.first).to_contain_text(f"{MINUS}{saved}%")
+    expect(visit.page.get_by_role("status")).to_contain_text(f"{saved} percent smaller")
+    expect(visit.page.get_by_text("Removed: camera data (EXIF), location (GPS)")).to_be_visible()
+    expect(visit.page.get_by_text("2048 \N{MULTIPLICATION SIGN} 1366")).to_be_visible()
+
+
+def test_settings_tried_before_show_again_without_a_request(visit: Visit) -> None:
+    visit.drop(picture())
+    visit.expect_done()
+    visit.choose("WebP")
+    expect(visit.link).to_have_attribute("download", "small.webp")
+
+    visit.choose("Original")
+    expect(visit.link).to_have_attribute("download", SMALL)
+    visit.choose("WebP")
+    expect(visit.link).to_have_attribute("download", "small.webp")
+
+    assert (visit.uploads(), visit.optimizes()) == (1, 2)
+
+
+def test_a_larger_result_is_told_plainly(visit: Visit) -> None:
+    visit.drop(corpus("photo-tulips-alpha-lossy.webp"))
+    visit.expect_done()
+
+    visit.choose("PNG")
+
+    expect(visit.result.locator("strong")).to_contain_text("+")
+    expect(visit.page.get_by_text("% larger. Try a lower quality or another format")).to_be_visible()
+
+
+def test_a_file_that_cannot_get_smaller_is_kept(visit: Visit) -> None:
+    visit.drop(corpus("edge-1x1.png"))
+    visit.expect_done()
+
+    expect(visit.page.get_by_text("Already as small as it gets: the original pixels are kept.")).to_be_visible()
+
+
+def test_what_the_conversion_cost_is_told(visit: Visit) -> None:
+    visit.drop(corpus(LOGO))
+    visit.expect_done()
+
+    visit.choose("JPEG")
+
+    expect(visit.page.get_by_text("Transparency was laid on the background colour.")).to_be_visible()
+
+
+def test_without_live_preview_a_button_asks(visit: Visit) -> None:
+    visit.drop(picture())
+    visit.expect_done()
+    visit.page.get_by_role("checkbox", name="Live preview").uncheck()
+
+    visit.set_slider("Quality", 30)
+    expect(visit.button("Optimize")).to_be_visible()
+    visit.drop(corpus("edge-1x1.png"))
+    expect(visit.result).to_contain_text("Ready")
+    assert visit.optimizes() == 1
+    visit.button("Optimize").click()
+
+    visit.expect_done()
+    expect(visit.button("Optimize")).to_be_hidden()
+    assert visit.optimizes() == 2
+
+
+def test_only_the_selected_image_follows_the_settings_until_all_are_asked_for(visit: Visit) -> None:
+    visit.drop(picture(), corpus("graphic-triangles-alpha.png"))
+    expect(visit.badges).to_have_count(2)
+
+    visit.choose("WebP")
+    expect(visit.link).to_have_attribute("download", "small.webp")
+    expect(visit.tiles.nth(1)).to_contain_text("made with other settings")
+    assert visit.optimizes() == 3
+    visit.button("Optimize all 1 image").click()
+    expect(visit.tiles.nth(1)).not_to_contain_text("made with other settings")
+    expect(visit.button("Optimize all 1 image")).to_be_hidden()
+
+    assert (visit.uploads(), visit.optimizes()) == (2, 4)
+
+
+def test_download_all_saves_every_result(visit: Visit) -> None:
+    visit.drop(picture(), corpus("graphic-triangles-alpha.png"))
+    expect(visit.badges).to_have_count(2)
+    names: list[str] = []
+    visit.page.on("download", lambda download: names.append(download.suggested_filename))
+
+    visit.page.get_by_role("button", name="Download all 2 images").click()
+    visit.page.wait_for_event("download", lambda download: "triangles" in download.suggested_filename)
+
+    assert names == [SMALL, "graphic-triangles-alpha.png"]

@@ -1,0 +1,198 @@
+"""The form that is made from the schema, and settings under a name."""
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import Route, expect
+
+from tests.browser.conftest import OpenVisit
+from tests.browser.visit import Visit, picture
+
+
+def controls(visit: Visit) -> list[str]:
+    names: list[str] = visit.page.locator("#form").evaluate(
+        "(form) => [...form.querySelectorAll('input')].map((input) => input.id || input.name)"
+    )
+    return sorted({name.removeprefix("s-") for name in names if name})
+
+
+def test_every_setting_of_the_schema_has_a_control(visit: Visit, url: str) -> None:
+    schema = visit.request.get(f"{url}api/settings").json()
+    visit.drop(picture())
+    visit.expect_done()
+
+    assert controls(visit) == sorted(schema["properties"])
+    for setting in schema["properties"].values():
+        expect(visit.page.locator("#form").get_by_text(setting["title"], exact=False).first).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("schema", "role"),
+    [
+        ({"type": "string", "enum": ["a", "b"], "default": "a"}, "radio"),
+        ({"type": "boolean", "default": False}, "checkbox"),
+        ({"type": "integer", "minimum": 0, "maximum": 9, "default": 3}, "slider"),
+        ({"type": ["integer", "null"], "minimum": 1, "maximum": 9, "default": None}, "spinbutton"),
+        ({"type": "string", "default": ""}, "textbox"),
+    ],
+)
+def test_a_new_setting_appears_by_itself(open_visit: OpenVisit, schema: dict[str, Any], role: Any) -> None:
+    visit = open_visit()
+
+    def add(route: Route) -> None:
+        document = route.fetch().json()
+        document["properties"]["novelty"] = {"title": "Novelty", "x-group": "novel"} | schema
+        route.fulfill(json=document)
+
+    visit.page.route("**/api/settings", add)
+    visit.page.reload()
+    visit.drop(picture())
+    visit.expect_done()
+
+    expect(visit.page.locator("#form").get_by_role("group", name="novel").get_by_role(role).first).to_be_visible()
+
+
+def test_only_what_differs_from_the_defaults_is_sent(visit: Visit) -> None:
+    visit.drop(picture())
+    visit.expect_done()
+
+    with visit.page.expect_request("**/optimize") as sent:
+        visit.page.get_by_role("spinbutton", name="Max. width").fill("48")
+        visit.page.keyboard.press("Enter")
+    visit.expect_done()
+
+    assert sent.value.post_data_json == {"width": 48}
+    expect(visit.page.get_by_text("48 \N{MULTIPLICATION SIGN} 32")).to_be_visible()
+
+
+def test_a_number_out_of_bounds_becomes_the_nearest_and_an_empty_one_the_default(visit: Visit) -> None:
+    visit.drop(picture())
+    visit.expect_done()
+    number = visit.page.get_by_role("spinbutton", name="Quality value")
+
+    number.fill("900")
+    number.press("Tab")
+    expect(number).to_have_value("100")
+    number.fill("")
+    number.press("Tab")
+
+    expect(number).to_have_value("85")
+    visit.expect_done()
+
+
+def test_a_group_is_reset_to_its_defaults(visit: Visit) -> None:
+    visit.drop(picture())
+    visit.expect_done()
+    reset = visit.button("Reset Adjust")
+    expect(reset).to_be_hidden()
+
+    visit.set_slider("Sharpen", 30)
+    visit.set_slider("Contrast", -20)
+    reset.click()
+
+    expect(visit.slider("Sharpen")).to_have_value("0")
+    expect(visit.slider("Contrast")).to_have_value("0")
+    expect(reset).to_be_hidden()
+    visit.expect_done()
+
+
+def test_the_last_settings_are_used_at_the_next_visit(visit: Visit) -> None:
+    visit.drop(picture())
+    visit.expect_done()
+    visit.set_slider("Quality", 42)
+    visit.expect_done()
+
+    visit.page.reload()
+    with visit.page.expect_request("**/optimize") as sent:
+        visit.drop(picture())
+
+    assert sent.value.post_data_json == {"quality": 42}
+    visit.expect_done()
+
+
+def test_a_built_in_preset_sets_the_form_and_the_result(visit: Visit) -> None:
+    visit.drop(picture())
+    visit.expect_done()
+
+    visit.choose("Thumbnail")
+
+    expect(visit.page.get_by_role("spinbutton", name="Max. width")).to_have_value("400")
+    expect(visit.link).to_have_attribute("download", "small.webp")
+    expect(visit.page.get_by_role("radio", name="Thumbnail")).to_be_checked()
+
+
+def save_preset(visit: Visit, name: str) -> None:
+    visit.button("Save current").click()
+    visit.page.get_by_role("textbox", name="Name of the preset").fill(name)
+    visit.button("Save").click()
+
+
+def test_an_own_preset_is_saved_applied_deleted_and_restored_across_reloads(visit: Visit) -> None:
+    page = visit.page
+    mine = page.get_by_role("radio", name="My blog")
+    visit.drop(picture())
+    visit.expect_done()
+    visit.set_slider("Quality", 33)
+    save_preset(visit, "My blog")
+    expect(mine).to_be_checked()
+
+    page.get_by_text("Balanced", exact=True).click()
+    page.reload()
+    visit.drop(picture())
+    expect(mine).not_to_be_checked()
+    page.get_by_text("My blog", exact=True).click()
+    expect(visit.slider("Quality")).to_have_value("33")
+
+    visit.button("Delete preset My blog").click()
+    expect(mine).to_have_count(0)
+    visit.button("Undo").click()
+    expect(mine).to_be_checked()
+    page.reload()
+    visit.drop(picture())
+    expect(mine).to_be_checked()
+
+    visit.button("Delete preset My blog").click()
+    page.reload()
+    visit.drop(picture())
+    expect(page.get_by_role("radio", name="Balanced")).to_be_visible()
+    expect(mine).to_have_count(0)
+    visit.expect_done()
+
+
+def test_an_own_preset_cannot_take_the_name_of_a_built_in_one(visit: Visit) -> None:
+    visit.drop(picture())
+    visit.expect_done()
+
+    save_preset(visit, "Balanced")
+
+    expect(visit.page.get_by_role("textbox", name="Name of the preset")).to_be_visible()
+    expect(visit.page.get_by_role("radio", name="Balanced")).to_have_count(1)
+
+
+def test_choices_last_for_the_visit_where_storage_is_blocked(open_visit: OpenVisit) -> None:
+    visit = open_visit()
+    visit.page.add_init_script(
+        "Object.defineProperty(window, 'localStorage', { get() { throw new DOMException('', 'SecurityError'); } })"
+    )
+    visit.page.reload()
+    visit.drop(picture())
+    visit.expect_done()
+
+    save_preset(visit, "Fleeting")
+
+    expect(visit.page.get_by_role("radio", name="Fleeting")).to_be_visible()
+
+
+def test_what_an_older_version_kept_is_dropped_where_the_server_knows_it_no_more(visit: Visit) -> None:
+    visit.page.evaluate("""() => {
+        localStorage.setItem('pinch.settings', '{"quality": 400, "gone": 1, "format": "webp"}');
+        localStorage.setItem('pinch.presets', '[{"title": "Old", "settings": {"gone": 1}}, null]');
+    }""")
+    visit.page.reload()
+
+    with visit.page.expect_request("**/optimize") as sent:
+        visit.drop(picture())
+
+    assert sent.value.post_data_json == {"format": "webp"}
+    expect(visit.page.get_by_role("radio", name="Old")).to_be_visible()
+    visit.expect_done()

@@ -1,0 +1,189 @@
+"""Limits, late answers, expired sources and lost connections: the page waits, goes on, or says what to do."""
+
+import re
+
+from playwright.sync_api import Request, Route, expect
+
+from tests.browser.conftest import OpenVisit, Serve
+from tests.browser.visit import SMALL, Visit, corpus, picture
+
+
+def test_a_reached_limit_is_waited_out_with_a_countdown(open_visit: OpenVisit, serve: Serve) -> None:
+    visit = open_visit(serve(RATE_LIMIT="4 per 3 second"))
+    visit.expected.append("429")
+
+    visit.drop(picture(), corpus("edge-1x1.png"), corpus("graphic-triangles-alpha.png"), corpus("anim-logo.webp"))
+
+    countdown = re.compile(r"Short pause\. The limit is 80 a minute\. Continues by itself in [1-3] s")
+    expect(visit.notice).to_have_text(countdown)
+    expect(visit.page.get_by_role("status")).to_contain_text("Short pause. The limit is 80 a minute.")
+    expect(visit.badges).to_have_count(4)
+    expect(visit.notice).to_be_hidden()
+    expect(visit.page.get_by_role("status")).to_contain_text("The pause is over.")
+
+
+def test_after_a_pause_only_the_newest_settings_are_sent(visit: Visit) -> None:
+    visit.expected.append("429")
+    visit.drop(picture())
+    visit.expect_done()
+    sent: list[object] = []
+
+    def note(request: Request) -> None:
+        if request.url.endswith("/optimize"):
+            sent.append(request.post_data_json)
+
+    visit.page.on("request", note)
+    visit.page.route("**/optimize", lambda route: route.fulfill(status=429, headers={"Retry-After": "2"}), times=1)
+
+    visit.set_slider("Quality", 70)
+    expect(visit.notice).to_be_visible()
+    visit.set_slider("Quality", 60)
+    visit.set_slider("Quality", 50)
+    visit.expect_done()
+
+    assert sent == [{"quality": 70}, {"quality": 50}]
+
+
+def test_a_late_answer_to_old_settings_is_dropped(visit: Visit) -> None:
+    visit.drop(picture())
+    visit.expect_done()
+    visit.choose("JPEG")
+    visit.expect_done()
+    late: list[Route] = []
+
+    def hold(route: Route) -> None:
+        late.append(route)
+
+    visit.page.route("**/optimize", hold, times=1)
+    with visit.page.expect_request("**/optimize"):
+        visit.choose("PNG")
+
+    visit.choose("WebP")
+    webp = SMALL.replace(".png", ".webp")
+    expect(visit.link).to_have_attribute("download", webp)
+    answer = late[0].fetch()
+    late[0].fulfill(response=answer)
+
+    assert answer.status == 200
+    visit.expect_done()
+    expect(visit.link).to_have_attribute("download", webp)
+
+
+def test_moving_a_slider_asks_once_when_it_is_let_go(visit: Visit) -> None:
+    visit.drop(picture())
+    visit.expect_done()
+    box = visit.slider("Quality").bounding_box()
+    assert box
+
+    y = box["y"] + box["height"] / 2
+    visit.page.mouse.move(box["x"] + box["width"] * 0.84, y)
+    visit.page.mouse.down()
+    for part in range(80, 40, -2):
+        visit.page.mouse.move(box["x"] + box["width"] * part / 100, y)
+    expect(visit.page.get_by_role("spinbutton", name="Quality value")).not_to_have_value("85")
+    assert visit.optimizes() == 1
+    with visit.answer():
+        visit.page.mouse.up()
+    visit.expect_done()
+
+    assert (visit.uploads(), visit.optimizes()) == (1, 2)
+
+
+def test_an_expired_source_is_uploaded_again_silently(visit: Visit) -> None:
+    visit.expected.append("404")
+    with visit.answer() as answer:
+        visit.drop(picture())
+    visit.expect_done()
+    discarded = visit.request.post(re.sub(r"/$", "", visit.page.url) + "/api/discard", data={"ids": [answer["id"]]})
+    assert discarded.status == 204
+
+    visit.choose("WebP")
+
+    expect(visit.link).to_have_attribute("download", "small.webp")
+    expect(visit.trouble).to_be_hidden()
+    assert visit.uploads() == 2
+
+
+def test_a_lost_connection_is_told_and_retry_goes_on(visit: Visit) -> None:
+    visit.expected.append("ERR_CONNECTION_REFUSED")
+    visit.drop(picture())
+    visit.expect_done()
+    visit.page.route("**/optimize", lambda route: route.abort("connectionrefused"), times=1)
+
+    visit.set_slider("Quality", 50)
+    expect(visit.trouble).to_contain_text("The server cannot be reached. Check your connection and try again.")
+    expect(visit.after).to_be_visible()  # the old result stays
+    visit.button("Retry").click()
+
+    expect(visit.trouble).to_be_hidden()
+    visit.expect_done()
+
+
+def test_a_failed_upload_can_be_retried(visit: Visit) -> None:
+    visit.expected.append("ERR_CONNECTION_RESET")
+    visit.page.route("**/pinch-temp*", lambda route: route.abort("connectionreset"), times=1)
+
+    visit.drop(picture())
+    expect(visit.trouble).to_contain_text("The server cannot be reached.")
+    visit.button("Retry").click()
+
+    visit.expect_done()
+
+
+def test_offline_waits_and_goes_on_when_the_connection_is_back(visit: Visit) -> None:
+    visit.expected.append("ERR_INTERNET_DISCONNECTED")
+    visit.page.context.set_offline(True)
+    visit.drop(picture())
+    expect(visit.trouble).to_contain_text(re.compile("offline. It continues when"))
+
+    visit.page.context.set_offline(False)
+
+    visit.expect_done()
+    expect(visit.trouble).to_be_hidden()
+
+
+def test_a_fault_of_the_server_offers_to_try_again(visit: Visit) -> None:
+    visit.expected.append("500")
+    visit.page.route("**/optimize", lambda route: route.fulfill(status=500), times=1)
+
+    visit.drop(picture())
+    expect(visit.trouble).to_contain_text(re.compile("work. Try again."))
+    visit.button("Retry").click()
+
+    visit.expect_done()
+
+
+def test_refused_settings_are_explained_and_the_next_change_tries_again(visit: Visit) -> None:
+    visit.expected.append("422")
+    visit.drop(picture())
+    visit.expect_done()
+    detail = "Correct these settings and send them again: quality."
+    errors = [{"field": "quality", "detail": "Give a whole number from 1 to 100."}]
+    visit.page.route(
+        "**/optimize",
+        lambda route: route.fulfill(
+            status=422, content_type="application/problem+json", json={"detail": detail, "errors": errors}
+        ),
+        times=1,
+    )
+
+    visit.set_slider("Quality", 50)
+    expect(visit.trouble).to_contain_text(detail)
+    expect(visit.trouble).to_contain_text("Give a whole number from 1 to 100.")
+    visit.set_slider("Quality", 51)
+
+    visit.expect_done()
+    expect(visit.trouble).to_be_hidden()
+
+
+def test_an_unreachable_server_is_told_at_the_start_and_files_wait_for_it(open_visit: OpenVisit) -> None:
+    visit = open_visit()
+    visit.expected.append("ERR_CONNECTION_REFUSED")
+    visit.page.route("**/api/settings", lambda route: route.abort("connectionrefused"), times=1)
+    visit.page.reload()
+    expect(visit.page.get_by_role("alert")).to_contain_text("Pinch cannot reach its server.")
+    visit.drop(picture())
+
+    visit.button("Retry").click()
+
+    visit.expect_done()

@@ -1,0 +1,174 @@
+/** Speaks the HTTP contract; every failure comes out as a Failure that says what to tell the user. */
+
+/** @import {SettingsDocument, Values} from './form.js' */
+
+/**
+ * @typedef {{id: string, url: string, fields: Record<string, string>}} Ticket
+ * @typedef {{
+ *   url: string, filename: string, format: string, media_type: string,
+ *   width: number, height: number, bytes: number, saved_percent: number,
+ *   source: {bytes: number, width: number, height: number}, kept_original: boolean,
+ *   metadata_removed: string[], warnings: {code: string, detail: string}[],
+ * }} Answer
+ * @typedef {{field: string, detail: string}} FieldError
+ */
+
+const IDS_PER_REQUEST = 100;
+const DEFAULT_RETRY_SECONDS = 10;
+
+/** An answer that is no success, or no answer at all (status 0). */
+export class Failure extends Error {
+  /**
+   * @param {number} status
+   * @param {{detail?: string, errors?: FieldError[], retryAfter?: number}} [about]
+   */
+  constructor(status, { detail = '', errors = [], retryAfter = DEFAULT_RETRY_SECONDS } = {}) {
+    super(detail || `status ${status}`);
+    this.status = status;
+    this.detail = detail;
+    this.errors = errors;
+    this.retryAfter = retryAfter;
+  }
+}
+
+export class Api {
+  #base;
+
+  /** @param {string} base */
+  constructor(base) {
+    this.#base = base;
+  }
+
+  /** Find out where the API is, and return it with the document that describes its settings. */
+  static async connect() {
+    const config = await request('config.json', {}, json);
+    const url = `${config.api_url}/api/settings`;
+    /** @type {SettingsDocument} */
+    const document = await request(url, {}, json);
+    return { api: new Api(config.api_url), document };
+  }
+
+  /**
+   * @param {{name: string, type: string, size: number}[]} files
+   * @returns {Promise<Ticket[]>}
+   */
+  async presign(files) {
+    return (await this.#post('uploads', { files })).uploads;
+  }
+
+  /**
+   * @param {string} id
+   * @param {Values} settings
+   * @param {AbortSignal} signal
+   * @returns {Promise<Answer>}
+   */
+  optimize(id, settings, signal) {
+    return this.#post(`uploads/${id}/optimize`, settings, signal);
+  }
+
+  /**
+   * @param {string} url
+   * @param {AbortSignal} signal
+   */
+  download(url, signal) {
+    return request(url, { signal }, (response) => response.blob());
+  }
+
+  /** @param {string[]} ids */
+  async discard(ids) {
+    for (const some of inChunks(ids, IDS_PER_REQUEST)) await this.#post('discard', { ids: some });
+  }
+
+  /**
+   * Discard while the page goes away: only a beacon still leaves then, and only as text without a preflight.
+   * @param {string[]} ids
+   */
+  discardOnLeave(ids) {
+    for (const some of inChunks(ids, IDS_PER_REQUEST)) {
+      const body = new Blob([JSON.stringify({ ids: some })], { type: 'text/plain' });
+      navigator.sendBeacon(`${this.#base}/api/discard`, body);
+    }
+  }
+
+  /**
+   * @param {string} path
+   * @param {unknown} body
+   * @param {AbortSignal} [signal]
+   */
+  #post(path, body, signal) {
+    const options = {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify(body),
+      signal: signal ?? null,
+    };
+    return request(`${this.#base}/api/${path}`, options, json);
+  }
+}
+
+/**
+ * @param {Response} response
+ * @returns {Promise<any>} null for an empty answer
+ */
+const json = (response) => (response.status === 204 ? Promise.resolve(null) : response.json());
+
+/**
+ * @template T
+ * @param {string} url
+ * @param {RequestInit} options
+ * @param {(response: Response) => Promise<T>} read
+ * @returns {Promise<T>}
+ */
+async function request(url, options, read) {
+  try {
+    const response = await fetch(url, options);
+    if (response.ok) return await read(response);
+    const isProblem = response.headers.get('Content-Type')?.startsWith('application/problem+json');
+    const problem = isProblem ? await response.json() : {};
+    const retryAfter = Number(response.headers.get('Retry-After')) || DEFAULT_RETRY_SECONDS;
+    throw new Failure(response.status, { ...problem, retryAfter });
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    // fetch, and reading its answer, tell a lost connection by any of several errors.
+    throw error instanceof Failure ? error : new Failure(0, { detail: String(error) });
+  }
+}
+
+/**
+ * Post a file to S3 as its ticket says. XMLHttpRequest, because fetch tells no progress.
+ * @param {Ticket} ticket
+ * @param {File} file
+ * @param {AbortSignal} signal
+ * @param {(fraction: number) => void} onProgress
+ * @returns {Promise<void>}
+ */
+export function postForm(ticket, file, signal, onProgress) {
+  return new Promise((resolve, reject) => {
+    signal.throwIfAborted();
+    const form = new FormData();
+    for (const [name, value] of Object.entries(ticket.fields)) form.append(name, value);
+    form.append('file', file); // S3 ignores every field behind the file
+    const xhr = new XMLHttpRequest();
+    xhr.upload.addEventListener('progress', (event) => onProgress(event.loaded / event.total));
+    xhr.addEventListener('load', () => {
+      if (xhr.status >= 200 && xhr.status < 300) resolve();
+      else reject(new Failure(xhr.status));
+    });
+    xhr.addEventListener('error', () => reject(new Failure(0)));
+    xhr.addEventListener('abort', () => reject(signal.reason));
+    signal.addEventListener('abort', () => xhr.abort(), { once: true });
+    xhr.open('POST', ticket.url);
+    xhr.send(form);
+  });
+}
+
+/**
+ * @template T
+ * @param {T[]} items
+ * @param {number} count
+ * @returns {T[][]}
+ */
+export function inChunks(items, count) {
+  const starts = Array.from({ length: Math.ceil(items.length / count) }, (_, i) => i * count);
+  return starts.map((start) => items.slice(start, start + count));
+}

@@ -1,0 +1,111 @@
+/** Gets files in, dropped anywhere, chosen or pasted, and looks into them before anything is sent. */
+
+import { size, t } from './page.js';
+
+const TEXT_INPUTS = 'textarea, input:is([type=text], [type=number], [type=search], :not([type]))';
+
+export class Intake {
+  #picker;
+
+  /**
+   * @param {HTMLInputElement} picker the hidden file input
+   * @param {HTMLElement} overlay shown while files are dragged over the window
+   * @param {(files: File[]) => void} onFiles
+   */
+  constructor(picker, overlay, onFiles) {
+    this.#picker = picker;
+    picker.addEventListener('change', () => {
+      onFiles([...(picker.files ?? [])]);
+      picker.value = ''; // so that the same file can be chosen again
+    });
+    document.addEventListener('paste', (event) => {
+      const files = [...(event.clipboardData?.files ?? [])];
+      const typing = event.target instanceof Element && event.target.matches(TEXT_INPUTS);
+      if (typing || files.length === 0) return;
+      event.preventDefault();
+      onFiles(files);
+    });
+    for (const name of /** @type {const} */ (['dragenter', 'dragover'])) {
+      addEventListener(name, (event) => {
+        if (!hasFiles(event)) return;
+        event.preventDefault();
+        overlay.hidden = false;
+      });
+    }
+    addEventListener('dragleave', (event) => {
+      // Only leaving the window has nothing that is entered.
+      if (event.relatedTarget === null) overlay.hidden = true;
+    });
+    addEventListener('drop', (event) => {
+      if (!hasFiles(event)) return;
+      event.preventDefault();
+      overlay.hidden = true;
+      onFiles([...(event.dataTransfer?.files ?? [])]);
+    });
+  }
+
+  /** @param {string[]} mediaTypes */
+  accept(mediaTypes) {
+    this.#picker.accept = mediaTypes.join(',');
+  }
+
+  choose() {
+    this.#picker.click();
+  }
+}
+
+/** @param {DragEvent} event */
+function hasFiles(event) {
+  return event.dataTransfer?.types.includes('Files') ?? false;
+}
+
+/** @typedef {{type: string} | {short: string, message: string}} Verdict */
+
+const HEAD_BYTES = 12;
+
+/**
+ * @param {File} file
+ * @param {number} maxBytes
+ * @returns {Promise<Verdict>} its media type, or why it is refused
+ */
+export async function inspect(file, maxBytes) {
+  const { name } = file;
+  if (file.size === 0) return refuse('empty', { name });
+  /** @type {Uint8Array} */
+  let head;
+  try {
+    head = new Uint8Array(await file.slice(0, HEAD_BYTES).arrayBuffer());
+  } catch {
+    return refuse('unreadable', { name }); // a folder, or a file that is gone
+  }
+  const type = sniff(head);
+  if (!type) return refuse('unsupported', { name });
+  if (file.size > maxBytes) {
+    return refuse('too-large', { name, size: size(file.size), limit: megabytes(maxBytes) });
+  }
+  return { type };
+}
+
+/**
+ * The limit is counted in units of 2 to the 20th and called 25 MB everywhere.
+ * @param {number} bytes
+ */
+export const megabytes = (bytes) => Math.floor(bytes / 2 ** 20);
+
+/** @param {Uint8Array} head */
+function sniff(head) {
+  const text = String.fromCharCode(...head);
+  if (text.startsWith('\xff\xd8\xff')) return 'image/jpeg';
+  if (text.startsWith('\x89PNG\r\n\x1a\n')) return 'image/png';
+  if (text.startsWith('RIFF') && text.slice(8) === 'WEBP') return 'image/webp';
+  return undefined;
+}
+
+/**
+ * @param {string} why
+ * @param {Record<string, string | number>} values
+ * @returns {Verdict}
+ */
+function refuse(why, values) {
+  return { short: t(`short.${why}`), message: t(`error.${why}`, values) };
+}

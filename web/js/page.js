@@ -1,0 +1,128 @@
+/** Elements and words: finds and builds the ones, looks up the others, writes numbers as the language does. */
+
+import { language, strings } from '../strings/en.js';
+
+const SVG = 'http://www.w3.org/2000/svg';
+const plurals = new Intl.PluralRules(language);
+const whole = new Intl.NumberFormat(language, { maximumFractionDigits: 0 });
+const tenths = new Intl.NumberFormat(language, { maximumFractionDigits: 1 });
+
+/**
+ * Return the sentence of this key with its `{names}` filled in; `count` chooses the plural form.
+ * @param {string} key
+ * @param {Record<string, string | number>} [values]
+ * @returns {string}
+ */
+export function t(key, values = {}) {
+  const entry = strings[key];
+  if (entry === undefined) throw new Error(`no such string: ${key}`);
+  const form = plurals.select(Number(values.count)) === 'one' ? 'one' : 'other';
+  const sentence = typeof entry === 'string' ? entry : entry[form];
+  return sentence.replace(/\{(\w+)\}/g, (_, name) => {
+    const value = values[name];
+    return typeof value === 'number' ? whole.format(value) : (value ?? '');
+  });
+}
+
+/**
+ * Return the sentence of this key, or the fallback when the language has none.
+ * @param {string} key
+ * @param {string} fallback
+ */
+export const tOr = (key, fallback) => (key in strings ? t(key) : fallback);
+
+/**
+ * Write a number of bytes as people do: 1 KB is 1000 B.
+ * @param {number} bytes
+ */
+export function size(bytes) {
+  if (bytes < 1000) return `${whole.format(bytes)} B`;
+  // 999 950 bytes would round to 1000 KB.
+  const [value, unit] = bytes < 999_500 ? [bytes / 1e3, 'KB'] : [bytes / 1e6, 'MB'];
+  return `${(value < 10 ? tenths : whole).format(value)} ${unit}`;
+}
+
+/**
+ * Write how much smaller (or larger) the result is, without its sign. Nothing that has bytes left is 100 % smaller.
+ * @param {number} saved percent
+ */
+export function percent(saved) {
+  const value = saved > 0 ? Math.min(saved, 99.9) : -saved;
+  return (value < 1 || (value >= 99.5 && value < 100) ? tenths : whole).format(value);
+}
+
+/**
+ * The same with its sign: −97% for what is smaller, +12% for what is larger.
+ * @param {number} saved percent
+ */
+export function change(saved) {
+  const sign = saved > 0 ? '−' : saved < 0 ? '+' : '';
+  return `${sign}${percent(saved)}%`;
+}
+
+/**
+ * Put the language's sentences into what the document marks with `data-t` (text) and `data-t-label` (accessible name).
+ * @param {Document} document
+ */
+export function localize(document) {
+  document.documentElement.lang = language;
+  for (const element of document.querySelectorAll('[data-t]')) {
+    element.textContent = t(element.getAttribute('data-t') ?? '');
+  }
+  for (const element of document.querySelectorAll('[data-t-label]')) {
+    element.setAttribute('aria-label', t(element.getAttribute('data-t-label') ?? ''));
+  }
+}
+
+/**
+ * Return the element; that it is there and of this type is a promise of index.html.
+ * @template {Element} T
+ * @param {string} selector
+ * @param {new () => T} type
+ * @param {ParentNode} [root]
+ * @returns {T}
+ */
+export function find(selector, type, root = document) {
+  const element = root.querySelector(selector);
+  if (!(element instanceof type)) throw new Error(`${selector} is missing`);
+  return element;
+}
+
+/**
+ * @template {keyof HTMLElementTagNameMap} K
+ * @param {K} tag
+ * @param {Record<string, string | number | boolean>} [attributes] `false` leaves one out
+ * @param {...(Node | string)} children
+ * @returns {HTMLElementTagNameMap[K]}
+ */
+export function el(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value !== false) element.setAttribute(name, value === true ? '' : String(value));
+  }
+  element.append(...children);
+  return element;
+}
+
+/**
+ * Return an icon of the sprite in index.html.
+ * @param {string} name
+ */
+export function icon(name) {
+  const svg = document.createElementNS(SVG, 'svg');
+  svg.setAttribute('class', 'icon');
+  svg.setAttribute('aria-hidden', 'true');
+  const use = document.createElementNS(SVG, 'use');
+  use.setAttribute('href', `#i-${name}`);
+  svg.append(use);
+  return svg;
+}
+
+/**
+ * Set text only when it differs: a live region would speak again otherwise.
+ * @param {Element} element
+ * @param {string} text
+ */
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
