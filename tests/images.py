@@ -1,6 +1,7 @@
 """Images made in code, files taken apart, and pictures as a viewer would show them: what the image tests share."""
 
 import struct
+import warnings
 import zlib
 from collections.abc import Iterator, Sequence
 from io import BytesIO
@@ -12,7 +13,7 @@ from PIL import Image, ImageCms
 from PIL.ExifTags import GPS, IFD, Base
 from PIL.Image import Exif
 
-Pixels = NDArray[np.float64]
+Pixels = NDArray[np.floating[Any]]
 
 RED, GREEN, BLUE, YELLOW = (220, 30, 30), (30, 160, 40), (30, 50, 210), (230, 210, 40)
 CORNERS = (RED, GREEN, BLUE, YELLOW)  # top left, top right, bottom left, bottom right, when upright
@@ -126,7 +127,7 @@ def hidden_color(mode: str = "RGBA", width: int = 48, height: int = 48) -> Image
 
 def pixels(image: Image.Image) -> Pixels:
     """Return the levels as height x width x channels."""
-    levels = np.asarray(image, dtype=np.float64)
+    levels: Pixels = np.asarray(image, dtype=np.float32)
     return levels if levels.ndim == 3 else levels[:, :, None]
 
 
@@ -135,8 +136,10 @@ def from_pixels(levels: Pixels) -> Image.Image:
 
 
 def opened(data: bytes) -> Image.Image:
-    image = Image.open(BytesIO(data))
-    image.load()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some files are broken on purpose
+        image = Image.open(BytesIO(data))
+        image.load()
     return image
 
 
@@ -146,7 +149,7 @@ def displayed(data: bytes, background: str = "#ffffff") -> Pixels:
 
 
 def displayed_image(image: Image.Image, background: str = "#ffffff") -> Pixels:
-    turned = image.getexif().get(Base.Orientation, 1)
+    turned = stored_orientation(image)
     profile = image.info.get("icc_profile")
     if image.mode == "I;16":
         image = from_pixels(np.asarray(image) / 257)
@@ -162,6 +165,7 @@ def displayed_image(image: Image.Image, background: str = "#ffffff") -> Pixels:
         )
         assert managed is not None
         color = managed
+    levels: Pixels
     if color.mode == "CMYK":
         inks = pixels(color)
         levels = (255 - inks[..., :3]) * (255 - inks[..., 3:]) / 255
@@ -169,6 +173,16 @@ def displayed_image(image: Image.Image, background: str = "#ffffff") -> Pixels:
         levels = pixels(color.convert("RGB"))
     back = np.array([int(background[at : at + 2], 16) for at in (1, 3, 5)])
     return turn(levels * alpha + back * (1 - alpha), turned)
+
+
+def stored_orientation(image: Image.Image) -> int:
+    """Return the tag as Pillow reads it, 1 without one and for EXIF that is broken on purpose."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return int(image.getexif().get(Base.Orientation, 1))
+        except SyntaxError:
+            return 1
 
 
 def _fits(profile: bytes, mode: str) -> bool:
@@ -189,7 +203,7 @@ def turn(levels: Pixels, orientation: int) -> Pixels:
 def lab(levels: Pixels) -> Pixels:
     """Return CIE L*a*b* (D65) of sRGB levels."""
     encoded = levels / 255
-    linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+    linear: Pixels = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
     to_xyz = np.array(
         [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
     )
@@ -202,6 +216,11 @@ def delta_e(one: Pixels, other: Pixels) -> float:
     """Return the mean colour difference (CIE76) of two pictures of one size in sRGB levels."""
     assert one.shape == other.shape
     return float(np.sqrt(((lab(one) - lab(other)) ** 2).sum(axis=-1)).mean())
+
+
+def coarse(image: Image.Image, width: int, height: int) -> Pixels:
+    """Return the picture in so few pixels that the grain of a photo and the errors of a codec average out."""
+    return pixels(image.resize((width, height), Image.Resampling.BOX))
 
 
 def psnr(one: Pixels, other: Pixels) -> float:
