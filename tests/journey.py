@@ -1,6 +1,7 @@
 """The journey of one image as a client makes it, over any way to call the API."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from typing import Any
 
@@ -45,6 +46,8 @@ def check_whole_journey(call: Call, objects: Callable[[], list[str]]) -> None:
     download = requests.get(result["url"], timeout=10)
     image = Image.open(BytesIO(download.content))
 
+    lives = datetime.fromisoformat(result["expires_at"]) - datetime.now(UTC)
+    assert timedelta(minutes=9) < lives <= timedelta(minutes=10)
     assert (image.format, image.size) == ("WEBP", (32, 24))
     assert download.headers["Content-Type"] == "image/webp"
     assert download.headers["Content-Disposition"] == (

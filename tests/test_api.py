@@ -66,6 +66,7 @@ def test_the_answers_match_the_api_document(call: Call, s3: "S3Client") -> None:
     [
         (FILE | {"type": "image/gif", "name": "clip.gif"}, 415, "clip.gif is not supported. Use JPEG, PNG or WebP."),
         (FILE | {"type": "image/svg+xml"}, 415, "a.jpg is not supported"),
+        (FILE | {"type": "", "name": "cl\u202eip\r\n.gif"}, 415, "clip.gif is not supported"),
         (FILE | {"type": ""}, 415, "a.jpg is not supported"),
         (FILE | {"size": MAX_UPLOAD_BYTES + 1}, 413, "The limit is 25 MB."),
         (FILE | {"size": 31_000_000, "name": "x/holiday.png"}, 413, "holiday.png is 31 MB. The limit is 25 MB."),

@@ -51,6 +51,7 @@ def test_every_name_of_the_contract_is_read() -> None:
         ("PORT", "9" * 5000),
         ("RETENTION_MINUTES", "0"),
         ("RETENTION_MINUTES", "-3"),
+        ("RETENTION_MINUTES", "1441"),
         ("RATE_LIMIT", "a lot"),
         ("RATE_LIMIT", "0 per minute"),
         ("RATE_LIMIT", "5 per minute; 10 per hour"),

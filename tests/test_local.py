@@ -4,6 +4,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import datetime
 
 import pytest
@@ -85,6 +86,28 @@ def test_the_sweeper_goes_on_after_a_failure_until_it_is_stopped(
 
     assert len(moments) == 2
     assert "S3 is away" in caplog.text
+
+
+def test_a_port_that_needs_root_is_told_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(socket, "create_server", refuse)
+
+    with pytest.raises(ValueError, match=r"^port 80 needs root\. Choose one above 1023"):
+        local.start(Config(port=80), ExitStack(), threading.Event())
+
+
+def test_the_sweeper_is_started_with_the_rest(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    swept, stop = threading.Event(), threading.Event()
+    monkeypatch.setattr(local, "MAX_SWEEP_SECONDS", 0.01)
+    monkeypatch.setattr(TempStore, "sweep", lambda *_: swept.set())
+
+    with ExitStack() as cleanup:
+        cleanup.callback(stop.set)
+        local.start(Config(port=free_port(), s3_endpoint_url=s3_url), cleanup, stop)
+
+        assert swept.wait(timeout=10)
 
 
 @pytest.mark.parametrize("minutes", [1, 5, 15, 30, 60, 1_440])

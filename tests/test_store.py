@@ -59,6 +59,8 @@ def test_upload_ids_are_32_random_hexadecimal_digits(store: TempStore) -> None:
 
     assert len(ids) == 50
     assert all(len(each) == 32 and int(each, 16) >= 0 for each in ids)
+    # No part counts up or names the machine, as in ids made of time and place.
+    assert all(len({each[at : at + 8] for each in ids}) == 50 for at in range(0, 32, 8))
 
 
 def test_links_name_the_regional_address_of_the_bucket_on_aws() -> None:

@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 
 from infra import resources
@@ -81,6 +82,14 @@ def test_the_emulated_bucket_is_the_one_of_the_template(s3: "S3Client", config: 
     assert access == dict.fromkeys(
         ["BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"], True
     )
+
+
+def test_the_bucket_is_made_where_the_client_is(s3_url: str) -> None:
+    client = boto3.client("s3", endpoint_url=s3_url, region_name="eu-west-1")
+
+    create_bucket(client, "in-europe", {"PageOrigin": PAGE_ORIGIN})
+
+    assert client.get_bucket_location(Bucket="in-europe")["LocationConstraint"] == "eu-west-1"
 
 
 @pytest.mark.parametrize(

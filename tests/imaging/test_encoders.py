@@ -312,6 +312,18 @@ def test_png_of_quality_100_keeps_every_pixel(mode: str) -> None:
     assert (pixels(opened(data).convert(mode)) == pixels(image)).all()
 
 
+def test_only_quality_100_keeps_colours_that_nobody_tells_apart() -> None:
+    levels = np.random.default_rng(3).integers(0, 343, (128, 128))
+    image = from_pixels(100.0 + np.stack([levels // 49, levels // 7 % 7, levels % 7], axis=-1))
+
+    exact, kept = png.encode(image, Settings(quality=100))
+    palette, given_up = png.encode(image, Settings(quality=90))
+
+    assert (kept, given_up) == (None, 90)
+    assert opened(exact).convert("RGB").tobytes() == image.tobytes()
+    assert psnr(pixels(opened(palette).convert("RGB")), pixels(image)) > 50
+
+
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
 @pytest.mark.parametrize("quality", [1, 20, 40, 60, 80, 99])
 @pytest.mark.parametrize("picture", [smooth, photo, noise], ids=lambda each: each.__name__)

@@ -51,6 +51,10 @@ def test_the_gateway_gets_a_whole_number_as_the_status(handlers: ModuleType) -> 
     assert answer["headers"]["Content-Type"] == "application/json"
 
 
+def test_a_path_is_decoded_as_the_gateway_passes_it(handlers: ModuleType) -> None:
+    assert handlers.api(http_event("GET", "/api/%68ealth"), None)["statusCode"] == 200
+
+
 def test_the_page_is_allowed_by_cors(handlers: ModuleType) -> None:
     headers = handlers.api(http_event("GET", "/api/settings"), None)["headers"]
 

@@ -35,8 +35,7 @@ def create_api(config: Config, store: TempStore, limiter: Limiter) -> Blueprint:
     # it has processors for: each may take a gigabyte.
     locks = [Lock() for _ in range(64)]
     workers = BoundedSemaphore(os.cpu_count() or 1)
-    # One count for both routes. A preflight is the browser's, not the user's.
-    counted = limiter.shared_limit(config.rate_limit, scope="api", exempt_when=lambda: request.method == "OPTIONS")
+    counted = limiter.shared_limit(config.rate_limit, scope="api")  # one count for both routes
 
     @api.post("/uploads")
     @counted
