@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 
 from optimizer.imaging.containers import MAX_PROFILE_BYTES, MAX_TEXT_BYTES, strip_losslessly, take_png_apart
-from optimizer.imaging.decode import read_info
 from optimizer.imaging.encoders import ENCODERS
 from optimizer.imaging.pipeline import optimize
 from optimizer.settings import Settings
@@ -138,44 +137,6 @@ def test_a_jpeg_without_its_end_gets_one_when_stripped() -> None:
 @pytest.mark.parametrize("length", [2, 3, 4, 21, 22, 23, 24, 700, len(BASELINE) - 3])
 def test_stripping_a_cut_off_jpeg_ends(length: int) -> None:
     assert strip_losslessly(BASELINE[:length], "jpeg").endswith(b"\xff\xd9")
-
-
-# --- what a picture is shown by ---
-
-KEPT_EXIF = exif_bytes(6)
-STRIPPABLE = {
-    "jpeg": encoded(noise(), "jpeg", exif=EXIF, xmp=XMP, comment=SECRET, icc_profile=rgb_profile()),
-    "png": encoded(noise(), "png", exif=EXIF, icc_profile=rgb_profile()),
-    "webp": encoded(noise(), "webp", exif=EXIF, xmp=XMP, icc_profile=rgb_profile()),
-}
-
-
-@pytest.mark.parametrize("keep_profile", [True, False])
-@pytest.mark.parametrize("exif", [b"", KEPT_EXIF])
-@pytest.mark.parametrize("format", ENCODERS)
-def test_stripping_leaves_the_profile_and_puts_in_exif_when_told_to(
-    format: str, exif: bytes, keep_profile: bool
-) -> None:
-    data = STRIPPABLE[format]
-
-    stripped = strip_losslessly(data, format, exif, keep_profile)
-
-    assert opened(stripped).tobytes() == opened(data).tobytes()
-    left = {"exif": exif} if exif else {}
-    if keep_profile:
-        left["icc_profile"] = rgb_profile()
-    assert read_info(stripped, format) == left
-    assert SECRET not in stripped
-
-
-def test_stripping_keeps_a_profile_of_many_segments() -> None:
-    profile = rgb_profile() + bytes(range(256)) * 800
-    data = encoded(noise(), "jpeg", icc_profile=profile, comment=SECRET)
-
-    stripped = strip_losslessly(data, "jpeg", keep_profile=True)
-
-    assert opened(stripped).info["icc_profile"] == profile
-    assert SECRET not in stripped
 
 
 # --- PNG ---

@@ -10,7 +10,7 @@ from PIL import Image, ImageEnhance, ImageFilter
 from PIL.ExifTags import IFD, Base
 
 from optimizer.imaging import pipeline, steps
-from optimizer.imaging.decode import Source, open_source, read_info
+from optimizer.imaging.decode import Source, open_source
 from optimizer.imaging.encoders import ENCODERS
 from optimizer.imaging.metadata import MAX_EXIF_BYTES
 from optimizer.imaging.pipeline import PIPELINE, STEP_WARNINGS, Result, optimize
@@ -500,7 +500,9 @@ def test_rewriting_a_poor_jpeg_makes_it_no_larger(profile: bytes | None, turned:
 
     assert len(result.data) <= len(data)
     assert delta_e(displayed(result.data), displayed(data)) < 6
-    assert result.kept_original == (profile is None and turned == 1)
+    if profile or turned != 1:
+        assert not result.kept_original
+        assert result.quality in range(20, 96)
 
 
 @pytest.mark.parametrize(
@@ -522,9 +524,8 @@ def test_the_search_for_a_smaller_file_ends(asked: int, tried: list[int], monkey
     result = optimize(data, settings(quality=asked))
 
     assert seen == tried
-    assert result.kept_original
-    assert (result.quality, codes(result)) == (None, [])
-    assert opened(result.data).tobytes() == opened(data).tobytes()
+    assert (result.quality, result.kept_original) == (tried[-1], False)
+    assert codes(result) == (["quality_lowered"] if asked > 1 else [])
 
 
 @pytest.mark.parametrize("turned", [1, 6])
@@ -539,46 +540,29 @@ def test_lowered_quality_is_told_and_warned_of(turned: int) -> None:
     assert codes(lowered) == ["profile_converted", "quality_lowered"]
 
 
-@pytest.mark.parametrize("strip", [True, False])
-@pytest.mark.parametrize("profile", [None, rgb_profile(1.8, "brg")])
-@pytest.mark.parametrize("turned", [1, 6])
-@pytest.mark.parametrize("format", FORMATS)
-def test_an_original_is_kept_with_the_orientation_and_the_profile_that_it_is_shown_by(
-    format: str, turned: int, profile: bytes | None, strip: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    exif = exif_bytes(turned, gps=True, Artist=SECRETS[0])
-    data = encoded(stored_quarters(turned), format, exif=exif, icc_profile=profile)
-    encode = ENCODERS[format].encode
-    monkeypatch.setattr(ENCODERS[format], "encode", lambda *each: (encode(*each)[0] + bytes(10_000), encode(*each)[1]))
-
-    result = optimize(data, settings(strip_metadata=strip))
-
-    assert result.kept_original
-    assert (result.width, result.height) == opened(result.data).size == opened(data).size
-    assert opened(result.data).tobytes() == opened(data).tobytes()
-    assert (displayed(result.data) == displayed(data)).all()
-    left = {"exif": exif_bytes(turned)} if turned != 1 else {}
-    if profile:
-        left["icc_profile"] = profile
-    if strip:
-        assert read_info(result.data, format) == left
-        assert result.metadata_removed == ["exif", "gps"]
-        assert SECRETS[0].encode() not in result.data
-    else:
-        assert result.data == data
-        assert result.metadata_removed == []
-
-
-def test_lossless_is_not_given_up_for_a_smaller_file() -> None:
+@pytest.mark.parametrize("choice", [{}, {"brightness": 1}], ids=repr)
+def test_lossless_is_not_given_up_for_a_smaller_file(choice: dict[str, Any]) -> None:
     data = encoded(noise(160, 120), "jpeg", quality=40, exif=exif_bytes(6))
 
-    kept = optimize(data, settings(lossless=True))
-    seen = optimize(data, settings(lossless=True, brightness=1))
+    result = optimize(data, settings(lossless=True, **choice))
 
-    assert kept.kept_original
-    assert opened(kept.data).tobytes() == opened(data).tobytes()
-    assert (seen.quality, seen.kept_original) == (95, False)
-    assert len(seen.data) > len(data)
+    assert len(result.data) > len(data)
+    assert (result.quality, result.kept_original) == (95, False)
+    assert codes(result) == []
+    assert psnr(displayed(result.data), displayed(data)) > 35
+
+
+@pytest.mark.parametrize("auto", [True, False])
+def test_a_picture_that_lies_on_its_side_is_not_kept_without_its_tag(auto: bool) -> None:
+    data = encoded(noise(), "jpeg", quality=10, exif=exif_bytes(6))
+
+    stripped = optimize(data, settings(auto_orient=auto))
+    whole = optimize(data, settings(auto_orient=False, strip_metadata=False, lossless=True))
+
+    assert not stripped.kept_original
+    assert whole.kept_original
+    for result in (stripped, whole):
+        assert displayed(result.data).shape == displayed(data).shape == (64, 48, 3)
 
 
 @pytest.mark.parametrize("format", ["jpeg", "webp"])
