@@ -142,13 +142,18 @@ class Visit:
     def held(self, pattern: str = "**/optimize") -> Iterator[None]:
         """Keep such requests from the server until the block ends."""
         routes: list[Route] = []
+        released = False
 
         def hold(route: Route) -> None:
-            routes.append(route)
+            if released:
+                route.continue_()
+            else:
+                routes.append(route)
 
+        # Never unrouted: a request that is on its way to the handler then would be continued twice.
         self.page.route(pattern, hold)
         yield
-        self.page.unroute(pattern)
+        released = True
         for route in routes:
             route.continue_()
 
