@@ -368,7 +368,7 @@ def metadata_left(data: bytes) -> list[str]:
             if (marker == 0 and content)
             or marker == 0xFE
             or (0xE0 <= marker <= 0xEF and (marker, content[:5]) not in plain)
-            or (marker == 0xE0 and len(content) != 14)
+            or (marker == 0xE0 and (len(content) != 14 or content[12:] != b"\0\0"))  # no thumbnail
             or (marker == 0xEE and len(content) != 12)
         ]
     if data.startswith(b"RIFF"):

@@ -48,6 +48,16 @@ def odd(content: bytes) -> bytes:
 
 BASELINE = encoded(noise(160, 120), "jpeg", quality=10)  # so low that no setting makes it smaller
 
+
+def rgb_by_adobe_alone() -> bytes:
+    """Return a JPEG of RGB whose components are numbered as those of YCbCr are; only its Adobe segment says so."""
+    data = bytearray(encoded(noise(160, 120), "jpeg", quality=10, keep_rgb=True))
+    frame, scan = data.index(b"\xff\xc0"), data.index(b"\xff\xda")
+    for component in range(3):
+        data[frame + 10 + 3 * component] = data[scan + 5 + 2 * component] = component + 1
+    return bytes(data)
+
+
 JPEGS = {
     "baseline": BASELINE,
     "4:4:4": encoded(noise(160, 120), "jpeg", quality=10, subsampling=0),
@@ -85,6 +95,7 @@ JPEGS = {
     "Adobe": jpeg_with(BASELINE[:2] + jpeg_segment(0xEE, ADOBE) + BASELINE[20:]),
     "long Adobe": jpeg_with(BASELINE, jpeg_segment(0xEE, ADOBE + SECRET)),
     "Adobe RGB, not YCbCr": encoded(noise(160, 120), "jpeg", quality=10, keep_rgb=True),
+    "RGB by Adobe alone": rgb_by_adobe_alone(),
     "MPO": encoded(
         noise(160, 120), "mpo", quality=10, save_all=True, append_images=[noise(160, 120, seed=3)], comment=SECRET
     ),
@@ -114,6 +125,15 @@ def test_a_jpeg_that_is_kept_decodes_to_the_same_pixels_and_carries_nothing(data
         assert opened(result.data).tobytes() == opened(data).tobytes()
     assert metadata_left(result.data) == []
     assert SECRET not in result.data
+
+
+def test_the_adobe_segment_of_these_tests_matters() -> None:
+    data = rgb_by_adobe_alone()
+    at = data.index(b"\xff\xee")
+
+    without = data[:at] + data[at + 16 :]
+
+    assert opened(without).tobytes() != opened(data).tobytes()
 
 
 def test_a_stripped_jpeg_keeps_its_density_and_its_tables() -> None:

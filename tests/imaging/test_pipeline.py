@@ -541,10 +541,20 @@ def test_lowered_quality_is_told_and_warned_of(turned: int) -> None:
 
 
 @pytest.mark.parametrize("choice", [{}, {"brightness": 1}], ids=repr)
-def test_lossless_is_not_given_up_for_a_smaller_file(choice: dict[str, Any]) -> None:
+def test_lossless_is_not_given_up_for_a_smaller_file(choice: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     data = encoded(noise(160, 120), "jpeg", quality=40, exif=exif_bytes(6))
+    encode = ENCODERS["jpeg"].encode
+    calls: list[Settings] = []
+
+    def counted(image: Image.Image, settings: Settings) -> tuple[bytes, int | None]:
+        calls.append(settings)
+        return encode(image, settings)
+
+    monkeypatch.setattr(ENCODERS["jpeg"], "encode", counted)
 
     result = optimize(data, settings(lossless=True, **choice))
+
+    assert len(calls) == 1
 
     assert len(result.data) > len(data)
     assert (result.quality, result.kept_original) == (95, False)
@@ -739,6 +749,15 @@ def test_a_side_that_the_format_cannot_hold_is_refused(upright: bool, format: st
 
     with pytest.raises(ResultTooLarge, match=f"{ENCODERS[format].TITLE} holds {side} a side"):
         pipeline._check_size(unread(side + 1, 1, exif), Settings(format=format, auto_orient=upright))
+
+
+def test_the_size_that_counts_is_the_stored_one_when_nothing_is_turned() -> None:
+    source = unread(12_000, 100, exif_bytes(6))
+    chosen = {"format": "webp", "width": 16_383, "resize_percent": 200}
+
+    pipeline._check_size(source, settings(auto_orient=False, **chosen))
+    with pytest.raises(ResultTooLarge, match="200 x 24000"):
+        pipeline._check_size(source, settings(**chosen))
 
 
 def test_16_384_pixels_are_one_too_many_for_a_webp_but_not_for_the_others() -> None:
