@@ -91,8 +91,9 @@ def test_one_bad_file_refuses_the_list_and_is_named(call: Call, file: object, st
     assert "uploads" not in answer[1]
 
 
-def test_a_file_of_exactly_the_limit_is_welcome(call: Call) -> None:
-    assert call("POST", "/api/uploads", {"files": [FILE | {"size": MAX_UPLOAD_BYTES}]})[0] == 201
+@pytest.mark.parametrize("size", [1, MAX_UPLOAD_BYTES, float(MAX_UPLOAD_BYTES)])
+def test_a_file_up_to_the_limit_is_welcome(call: Call, size: float) -> None:
+    assert call("POST", "/api/uploads", {"files": [FILE | {"size": size}]})[0] == 201
 
 
 @pytest.mark.parametrize(
