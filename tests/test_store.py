@@ -244,6 +244,22 @@ def test_the_sweep_takes_what_is_older_than_two_thirds_of_the_retention(
     assert (deleted, len(keys(s3, config))) == (2 - left, left)
 
 
+def test_the_sweep_takes_young_results_with_their_old_source_and_leaves_those_of_others() -> None:
+    client = boto3.client("s3", region_name="us-east-1")
+    store = TempStore(client, client, "bucket", 30)
+    now = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    old, young = now - timedelta(minutes=21), now - timedelta(minutes=1)
+    sources: Any = [{"Key": "uploads/aa", "LastModified": old}, {"Key": "uploads/bb", "LastModified": young}]
+    results: Any = [{"Key": f"results/{each}/x", "LastModified": young} for each in ("aa", "bb")]
+    gone: Any = {"Objects": [{"Key": "uploads/aa"}, {"Key": "results/aa/x"}], "Quiet": True}
+    with Stubber(client) as stubber:
+        stubber.add_response("list_objects_v2", {"Contents": sources})
+        stubber.add_response("list_objects_v2", {"Contents": results})
+        stubber.add_response("delete_objects", {}, {"Bucket": "bucket", "Delete": gone})
+
+        assert store.sweep(now) == 2
+
+
 def test_the_sweep_takes_more_than_one_call_can_delete() -> None:
     client = boto3.client("s3", region_name="us-east-1")
     store = TempStore(client, client, "bucket", 30)

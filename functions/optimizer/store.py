@@ -142,15 +142,19 @@ class TempStore:
         self._delete([obj["Key"] for each in upload_ids for obj in self._list(f"{RESULTS}{each}/")])
 
     def sweep(self, now: datetime) -> int:
-        """Delete every object older than two thirds of the retention, and return how many there were."""
-        old = [
+        """Delete every object older than two thirds of the retention, and return how many there were.
+
+        The results of an upload go with its source, also younger ones: the promise counts from the upload.
+        """
+        uploads = [obj["Key"] for obj in self._list(UPLOADS) if now - obj["LastModified"] > self._max_age]
+        swept = {key.removeprefix(UPLOADS) for key in uploads}
+        results = [
             obj["Key"]
-            for prefix in (UPLOADS, RESULTS)
-            for obj in self._list(prefix)
-            if now - obj["LastModified"] > self._max_age
+            for obj in self._list(RESULTS)
+            if now - obj["LastModified"] > self._max_age or obj["Key"].split("/")[1] in swept
         ]
-        self._delete(old)
-        return len(old)
+        self._delete(uploads + results)
+        return len(uploads + results)
 
     def _head(self, key: str) -> "HeadObjectOutputTypeDef | None":
         try:
