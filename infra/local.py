@@ -9,28 +9,20 @@ import threading
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from limits.errors import ConfigurationError
 from moto.server import ThreadedMotoServer
-from werkzeug.exceptions import HTTPException
 from werkzeug.serving import WSGIRequestHandler, make_server
-from werkzeug.utils import redirect, send_from_directory
-from werkzeug.wrappers import Request, Response
 
+from infra.page import with_page
 from infra.resources import create_bucket
 from optimizer.app import create_app
 from optimizer.config import Config
 from optimizer.store import TempStore
 
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
-
 HOST = "127.0.0.1"
-WEB = Path(__file__).parent.parent / "web"
 MAX_SWEEP_SECONDS = 5 * 60.0  # as the schedule in template.yaml
 
 log = logging.getLogger("pinch")
@@ -83,7 +75,7 @@ def start(config: Config, cleanup: ExitStack, stop: threading.Event) -> None:
     )
     _ensure_bucket(config)
     store = TempStore.connect(config)
-    app = _dispatch(create_app(config, store), _page(config))
+    app = with_page(create_app(config, store), config)
     server = make_server(HOST, config.port, app, threaded=True, request_handler=_Quiet, fd=listener.fileno())
     threading.Thread(target=server.serve_forever, daemon=True).start()
     cleanup.callback(server.shutdown)
@@ -128,60 +120,6 @@ def sweep_often(store: TempStore, config: Config, stop: threading.Event) -> None
             store.sweep(datetime.now(UTC))
         except Exception:  # the next sweep may succeed; the retention depends on there being one
             log.exception("the sweep failed")
-
-
-def _dispatch(api: "WSGIApplication", page: "WSGIApplication") -> "WSGIApplication":
-    return lambda environ, start: (api if environ["PATH_INFO"].startswith("/api/") else page)(environ, start)
-
-
-def _page(config: Config) -> "WSGIApplication":
-    """Return an app that serves web/ as the CDN does, with its security headers."""
-    s3_origin = config.s3_public_endpoint_url or config.s3_endpoint_url or ""
-    headers = {
-        "Content-Security-Policy": content_security_policy(s3_origin),
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
-        "Cache-Control": "no-cache",
-    }
-
-    @Request.application
-    def page(request: Request) -> Response:
-        if request.method not in ("GET", "HEAD"):
-            return Response("The page is only read.", 405, {"Allow": "GET, HEAD"}, mimetype="text/plain")
-        if request.host.partition(":")[0] == "localhost":
-            # S3 answers one origin only, so that the page must not be open under another name.
-            return redirect(f"{config.page_origin}/")
-        if request.path == "/config.json":
-            response = Response('{"api_url": ""}', mimetype="application/json")
-        else:
-            try:
-                path = request.path.removeprefix("/") or "index.html"
-                response = send_from_directory(WEB, path, request.environ)
-            except HTTPException as error:
-                response = Response(error.description, error.code, mimetype="text/plain")
-        response.headers.update(headers)
-        return response
-
-    return page
-
-
-def content_security_policy(*origins: str) -> str:
-    """Return the policy of the page; `origins` are those it may call beside its own."""
-    callable_origins = " ".join(["'self'", *filter(None, origins)])
-    return "; ".join(
-        [
-            "default-src 'none'",
-            "script-src 'self'",
-            "style-src 'self'",
-            "img-src 'self' blob: data:",
-            f"connect-src {callable_origins}",
-            "manifest-src 'self'",
-            "base-uri 'none'",
-            "form-action 'none'",
-            "frame-ancestors 'none'",
-            "require-trusted-types-for 'script'",
-        ]
-    )
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ import pytest
 import requests
 
 from infra import local
-from infra.local import HOST, WEB
+from infra.local import HOST
+from infra.page import WEB
 from optimizer.config import Config
 from optimizer.store import TempStore
 from tests.product import call_at, free_port, running, start

@@ -71,7 +71,7 @@ def create_api(config: Config, store: TempStore, limiter: Limiter) -> Blueprint:
 
     @api.get("/settings")
     def describe_settings() -> Response:
-        return jsonify(settings.json_schema() | {"presets": settings.PRESETS, "limits": limits()})
+        return jsonify(settings_document(config))
 
     @api.get("/openapi.json")
     def describe_api() -> Response:
@@ -81,18 +81,21 @@ def create_api(config: Config, store: TempStore, limiter: Limiter) -> Blueprint:
     def health() -> Response:
         return jsonify(status="ok")
 
-    def limits() -> dict[str, Any]:
-        return {
-            "max_upload_bytes": MAX_UPLOAD_BYTES,
-            "max_pixels": MAX_PIXELS,
-            "requests_per_minute": config.requests_per_minute,
-            "retention_minutes": config.retention_minutes,
-            "files_per_request": FILES_PER_REQUEST,
-            "formats": list(ENCODERS),
-            "media_types": list(MEDIA_TYPES),
-        }
-
     return api
+
+
+def settings_document(config: Config) -> dict[str, Any]:
+    """Return the JSON Schema of the settings, with the presets and the limits beside its keywords."""
+    limits = {
+        "max_upload_bytes": MAX_UPLOAD_BYTES,
+        "max_pixels": MAX_PIXELS,
+        "requests_per_minute": config.requests_per_minute,
+        "retention_minutes": config.retention_minutes,
+        "files_per_request": FILES_PER_REQUEST,
+        "formats": list(ENCODERS),
+        "media_types": list(MEDIA_TYPES),
+    }
+    return settings.json_schema() | {"presets": settings.PRESETS, "limits": limits}
 
 
 def _json_body(default: Any = None) -> Any:
