@@ -1,4 +1,4 @@
-"""The whole product on one machine: page, API and sweeper on one address, with an embedded S3."""
+"""The whole product on one machine: page, API and sweeper on one address, with an embedded S3 and DynamoDB."""
 
 import logging
 import os
@@ -17,12 +17,13 @@ from moto.server import ThreadedMotoServer
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from infra.page import with_page
-from infra.resources import create_bucket
+from infra.resources import create_bucket, create_table
 from optimizer.app import create_app
 from optimizer.config import Config
 from optimizer.store import TempStore
 
 HOST = "127.0.0.1"
+EMBEDDED_COUNTERS = "dynamodb://pinch-counters"
 MAX_SWEEP_SECONDS = 5 * 60.0  # as the schedule in template.yaml
 
 log = logging.getLogger("pinch")
@@ -30,13 +31,14 @@ log = logging.getLogger("pinch")
 
 def main() -> int:
     """Serve until interrupted. Returns the exit status; what keeps it from starting is told in one sentence."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(format="%(message)s")
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     logging.getLogger("botocore").setLevel(logging.ERROR)
     if not os.environ.get("S3_ENDPOINT_URL"):
         # The embedded S3 takes any credentials; boto3 insists on having some, and nobody's own belong there.
         os.environ.pop("AWS_PROFILE", None)
         os.environ.update(dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "local"))
+        os.environ["RATELIMIT_STORAGE_URI"] = os.environ.get("RATELIMIT_STORAGE_URI") or EMBEDDED_COUNTERS
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: stop.set())
@@ -68,11 +70,9 @@ def start(config: Config, cleanup: ExitStack, stop: threading.Event) -> None:
     listener = cleanup.enter_context(_listen(config.port))
     # A browser leaves the usual port out of the origin it sends.
     origin = f"http://{HOST}" + (f":{config.port}" if config.port != 80 else "")
-    config = replace(
-        config,
-        s3_endpoint_url=config.s3_endpoint_url or _start_s3(cleanup),
-        page_origin=config.page_origin or origin,
-    )
+    config = replace(config, page_origin=config.page_origin or origin)
+    if not config.s3_endpoint_url:
+        config = _embed(config, _start_emulator(cleanup))
     _ensure_bucket(config)
     store = TempStore.connect(config)
     app = with_page(create_app(config, store), config)
@@ -91,8 +91,18 @@ class _Quiet(WSGIRequestHandler):
         pass
 
 
-def _start_s3(cleanup: ExitStack) -> str:
-    """Start moto's S3 on a free loopback port and return its address."""
+def _embed(config: Config, address: str) -> Config:
+    """Return the config that uses the emulator, with its counter table in it."""
+    config = replace(config, s3_endpoint_url=address)
+    if config.ratelimit_storage_uri != EMBEDDED_COUNTERS:
+        return config
+    client = boto3.client("dynamodb", endpoint_url=address, region_name=config.aws_region)
+    create_table(client, EMBEDDED_COUNTERS.removeprefix("dynamodb://"))
+    return replace(config, ratelimit_storage_uri=f"{EMBEDDED_COUNTERS}?endpoint_url={address}")
+
+
+def _start_emulator(cleanup: ExitStack) -> str:
+    """Start moto's S3 and DynamoDB on a free loopback port and return their address."""
     emulator = ThreadedMotoServer(ip_address=HOST, port=0, verbose=False)
     emulator.start()
     cleanup.callback(emulator.stop)

@@ -1,4 +1,4 @@
-"""Creates the bucket of template.yaml on an emulated S3, so that both have the same CORS and lifecycle.
+"""Creates the bucket and the table of template.yaml on emulators, so that both have the same CORS, lifecycle and keys.
 
 moto's own CloudFormation drops those silently; this reader raises on whatever it does not understand.
 """
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
 
 TEMPLATE = Path(__file__).parent.parent / "template.yaml"
@@ -22,7 +23,9 @@ class _Loader(yaml.SafeLoader):
     """Reads CloudFormation's short forms: `!Ref X` becomes {"Ref": "X"}."""
 
 
-def _intrinsic(_: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+def _intrinsic(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    if isinstance(node, yaml.SequenceNode):
+        return {suffix: loader.construct_sequence(node, deep=True)}
     return {suffix: node.value}
 
 
@@ -40,17 +43,20 @@ def create_bucket(client: "S3Client", name: str, parameters: dict[str, str], log
 
     Raises TemplateError on a property, key or intrinsic function that it does not know.
     """
-    template = load_template()
-    values = {key: declared.get("Default") for key, declared in template["Parameters"].items()} | parameters
-    properties = _resolve(template["Resources"][logical_id]["Properties"], values)
+    properties = _properties(logical_id, parameters)
     cors = properties.pop("CorsConfiguration")
     lifecycle = properties.pop("LifecycleConfiguration")
     public_access = properties.pop("PublicAccessBlockConfiguration")
+    encryption = properties.pop("BucketEncryption")["ServerSideEncryptionConfiguration"]
+    rules = [
+        _renamed(rule, {"ServerSideEncryptionByDefault": "ApplyServerSideEncryptionByDefault"}) for rule in encryption
+    ]
     if properties:
         raise TemplateError(f"The local S3 does not know these properties of {logical_id}: {', '.join(properties)}.")
     region = client.meta.region_name
     where: Any = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
     client.create_bucket(Bucket=name, **where)
+    client.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration={"Rules": rules})
     client.put_public_access_block(Bucket=name, PublicAccessBlockConfiguration=public_access)
     client.put_bucket_cors(
         Bucket=name, CORSConfiguration={"CORSRules": [_renamed(rule, _CORS_KEYS) for rule in cors["CorsRules"]]}
@@ -58,6 +64,17 @@ def create_bucket(client: "S3Client", name: str, parameters: dict[str, str], log
     client.put_bucket_lifecycle_configuration(
         Bucket=name, LifecycleConfiguration={"Rules": [_lifecycle_rule(rule) for rule in lifecycle["Rules"]]}
     )
+
+
+def create_table(client: "DynamoDBClient", name: str, logical_id: str = "CounterTable") -> None:
+    """Create the table that template.yaml declares; raises TemplateError on a property that it does not know."""
+    properties = _properties(logical_id, {})
+    time_to_live = properties.pop("TimeToLiveSpecification")
+    unknown = properties.keys() - {"BillingMode", "AttributeDefinitions", "KeySchema"}
+    if unknown:
+        raise TemplateError(f"The local DynamoDB does not know these properties of {logical_id}: {', '.join(unknown)}.")
+    client.create_table(TableName=name, **properties)
+    client.update_time_to_live(TableName=name, TimeToLiveSpecification=time_to_live)
 
 
 # What CloudFormation calls it: what the S3 API calls it.
@@ -88,15 +105,37 @@ def _renamed(rule: dict[str, Any], names: dict[str, str]) -> Any:
     return {names[key]: value for key, value in rule.items()}
 
 
-def _resolve(node: Any, values: dict[str, Any]) -> Any:
+def _properties(logical_id: str, parameters: dict[str, str]) -> dict[str, Any]:
+    """Return the resolved properties of a resource, with these parameters in place of their defaults."""
+    template = load_template()
+    values = {key: declared.get("Default") for key, declared in template["Parameters"].items()} | parameters
+    properties: dict[str, Any] = _resolve(
+        template["Resources"][logical_id]["Properties"], values, template["Conditions"]
+    )
+    return properties
+
+
+def _resolve(node: Any, values: dict[str, Any], conditions: dict[str, Any]) -> Any:
     match node:
         case {"Ref": name} if name in values:
             return values[name]
+        case {"If": [name, yes, no]}:
+            return _resolve(yes if _holds(conditions[name], values) else no, values, conditions)
         case {"Ref": name} | {"Sub": name} | {"GetAtt": name}:
             raise TemplateError(f"The local emulation cannot resolve {name}.")
         case dict():
-            return {key: _resolve(value, values) for key, value in node.items()}
+            return {key: _resolve(value, values, conditions) for key, value in node.items()}
         case list():
-            return [_resolve(value, values) for value in node]
+            return [_resolve(value, values, conditions) for value in node]
         case _:
             return node
+
+
+def _holds(condition: Any, values: dict[str, Any]) -> bool:
+    match condition:
+        case {"Not": [inner]}:
+            return not _holds(inner, values)
+        case {"Equals": [{"Ref": name}, constant]}:
+            return bool(values[name] == constant)
+        case _:
+            raise TemplateError(f"The local emulation cannot decide {condition}.")

@@ -1,7 +1,7 @@
 """Sets up what `make run` and `make test` need; standard library only, since nothing is installed yet.
 
     python3 infra/setup.py local   a virtual environment with the product
-    python3 infra/setup.py dev     and with the tools of tests and lint, Node packages and a browser
+    python3 infra/setup.py dev     and with the tools of tests and lint, Node packages, a browser and Redis
 
 Each part is set up once and again when the file that lists it changes.
 """
@@ -16,6 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
+TOOLS = ROOT / ".tools"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # Debian's names: a browser, and a font, without which headless Chromium draws no text.
 BROWSER_PACKAGES = ("chromium", "fonts-inter")
@@ -32,8 +33,9 @@ def main(target: str) -> int:
             raise SetupError(f"the folder {ROOT} cannot be written. Clone the project where you may write.")
         _install_python_packages(target)
         if target == "dev":
+            install_tools()
             _install_node_packages()
-            install_browser()
+            install_system_packages()
     except SetupError as error:
         print(f"Pinch cannot set up: {error}", file=sys.stderr)
         return 1
@@ -41,16 +43,29 @@ def main(target: str) -> int:
 
 
 def _install_python_packages(target: str) -> None:
-    stamp = VENV / f".{target}-ready"
     wanted = _digest(*ROOT.glob("requirements*.txt"), ROOT / "constraints.txt", extra=sys.version)
+    _install(VENV, f".{target}-ready", wanted, ["-r", ROOT / f"requirements-{target}.txt"])
+
+
+def install_tools() -> None:
+    """Install each line of requirements-tools.txt into .tools/<name>."""
+    for line in (ROOT / "requirements-tools.txt").read_text().splitlines():
+        requirement = line.partition("#")[0].strip()
+        if requirement:
+            wanted = _digest(extra=requirement + sys.version)
+            _install(TOOLS / requirement.partition("==")[0], ".ready", wanted, [requirement])
+
+
+def _install(environment: Path, stamp_name: str, wanted: str, what: list[object]) -> None:
+    """Install into a virtual environment, made when it is missing, unless its stamp says that this was done."""
+    stamp = environment / stamp_name
     if stamp.exists() and stamp.read_text() == wanted:
         return
-    print(f"Setting up Python packages for {target}; this takes a minute the first time.", flush=True)
-    if not (VENV / "bin" / "python").exists():
-        venv.create(VENV, with_pip=True)
-    pip = [VENV / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    print(f"Setting up {environment.relative_to(ROOT)}; this takes a minute the first time.", flush=True)
+    if not (environment / "bin" / "python").exists():
+        venv.create(environment, with_pip=True)
     run(
-        [*pip, "-r", ROOT / f"requirements-{target}.txt"],
+        [environment / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *what],
         "the Python packages could not be installed. Check the network and the lines above.",
     )
     stamp.write_text(wanted)
@@ -73,21 +88,29 @@ def _install_node_packages() -> None:
     stamp.write_text(wanted)
 
 
-def install_browser() -> None:
-    if os.environ.get("CHROMIUM") or any(map(shutil.which, BROWSERS)):
+def install_system_packages() -> None:
+    """Install what the tests need of the system and do not find; raises SetupError that names it."""
+    wanted: dict[str, tuple[str, ...]] = {}
+    if not (os.environ.get("CHROMIUM") or any(map(shutil.which, BROWSERS))):
+        wanted["Chromium (or name another browser: CHROMIUM=/path make test)"] = BROWSER_PACKAGES
+    if not shutil.which("redis-server"):
+        wanted["redis-server"] = ("redis-server",)
+    if not wanted:
         return
+    names = " and ".join(wanted)
     if not (shutil.which("apt-get") and os.geteuid() == 0):
-        raise SetupError("the browser tests need Chromium. Install it, or name another one: CHROMIUM=/path make test")
-    print("Installing Chromium from the system's packages.", flush=True)
-    problem = "Chromium could not be installed. Check the lines above, or install it by hand."
+        raise SetupError(f"the tests need {names}. Install what is missing and run make again.")
+    packages = [package for each in wanted.values() for package in each]
+    print(f"Installing {', '.join(packages)} from the system's packages.", flush=True)
+    problem = f"{', '.join(packages)} could not be installed. Check the lines above, or install them by hand."
     env = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     run(["apt-get", "update", "-qq"], problem, env=env)
-    run(["apt-get", "install", "-qq", "--no-install-recommends", *BROWSER_PACKAGES], problem, env=env)
+    run(["apt-get", "install", "-qq", "--no-install-recommends", *packages], problem, env=env)
 
 
 def run(command: list[object], problem: str, env: dict[str, str] | None = None) -> None:
     """Run the command and show its output only when it fails; raises SetupError then."""
-    done = subprocess.run(  # noqa: S603  # only the commands of this file
+    done = subprocess.run(
         [str(part) for part in command], cwd=ROOT, env=env, capture_output=True, text=True, check=False
     )
     if done.returncode:

@@ -14,6 +14,7 @@ from infra.resources import create_bucket
 from optimizer.app import create_app
 from optimizer.config import Config
 from optimizer.store import TempStore
+from tests.emulators import ministack, redis_server
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -31,6 +32,19 @@ def s3_url() -> Iterator[str]:
     _, port = server.get_host_and_port()
     yield f"http://127.0.0.1:{port}"
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    with redis_server() as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def ministack_url() -> Iterator[str]:
+    """An S3 and DynamoDB that check what AWS checks."""
+    with ministack() as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

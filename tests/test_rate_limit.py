@@ -1,20 +1,51 @@
 import logging
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
+import boto3
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from limits.errors import ConfigurationError
 from time_machine import travel
 
+from infra.resources import create_table
 from optimizer.app import create_app
 from optimizer.config import Config
+from optimizer.dynamodb_storage import DynamoDBStorage
 from optimizer.problems import UnknownClient
-from optimizer.rate_limit import client_key
+from optimizer.rate_limit import client_key, is_falling_back
 from optimizer.store import TempStore
 
 ID = "0123456789abcdef" * 2
 COUNTED = ("/api/uploads", f"/api/uploads/{ID}/optimize")
+
+
+TABLE = "counters-of-the-limit"
+
+
+@pytest.fixture(scope="module")
+def table_uri(s3_url: str) -> str:
+    create_table(boto3.client("dynamodb", endpoint_url=s3_url, region_name="us-east-1"), TABLE)
+    return f"dynamodb://{TABLE}?endpoint_url={s3_url}"
+
+
+@pytest.fixture(params=["memory", "dynamodb"])
+def limiter_config(request: pytest.FixtureRequest, config: Config) -> Config:
+    """The config with each storage in turn, its counters at zero."""
+    if request.param == "memory":
+        return config
+    uri: str = request.getfixturevalue("table_uri")
+    DynamoDBStorage(uri, region_name="us-east-1").reset()
+    return replace(config, ratelimit_storage_uri=uri)
+
+
+@pytest.fixture
+def client(limiter_config: Config, store: TempStore) -> Iterator[FlaskClient]:
+    """A client early in a minute: the window of DynamoDB is one of the clock."""
+    with travel("2026-01-01 00:00:10Z"):
+        yield create_app(limiter_config, store).test_client()
 
 
 def statuses(client: FlaskClient, path: str, count: int, **options: Any) -> list[int]:
@@ -71,7 +102,8 @@ def test_every_counted_answer_says_what_is_left(client: FlaskClient) -> None:
     assert ["Retry-After" in answer.headers for answer in answers] == [False] * 30 + [True]
 
 
-def test_no_span_of_a_minute_lets_through_more_than_the_limit(client: FlaskClient) -> None:
+def test_no_span_of_a_minute_lets_through_more_than_the_limit_when_memory_counts(app: Flask) -> None:
+    client = app.test_client()
     with travel("2026-01-01 00:00:10Z", tick=False) as clock:
         first = statuses(client, COUNTED[0], 1)
         clock.shift(58)  # into the next minute of the clock
@@ -80,6 +112,27 @@ def test_no_span_of_a_minute_lets_through_more_than_the_limit(client: FlaskClien
         rest = statuses(client, COUNTED[0], 30)
 
     assert first + most + rest == [422] * 31 + [429] * 29
+
+
+def test_headers_cost_no_call_beyond_those_of_the_hit(config: Config, store: TempStore, table_uri: str) -> None:
+    app = create_app(replace(config, ratelimit_storage_uri=table_uri), store)
+    storage: Any = next(iter(app.extensions["limiter"])).storage
+    calls: list[str] = []
+    storage._client.meta.events.register("before-send.dynamodb.*", lambda event_name, **_: calls.append(event_name))
+
+    answer = app.test_client().post(COUNTED[0], json=[])
+
+    assert "RateLimit-Remaining" in answer.headers
+    assert [name.rpartition(".")[2] for name in calls] == ["GetItem", "UpdateItem"]
+
+
+def test_a_gateway_that_names_no_address_does_not_make_the_limiter_fall_back(client: FlaskClient) -> None:
+    refused = client.post(COUNTED[0], json=[], environ_overrides={"awsgi.event": {}})
+
+    assert refused.status_code == 400
+    assert statuses(client, COUNTED[0], 31) == [422] * 30 + [429]
+    limiter = next(iter(client.application.extensions["limiter"]))
+    assert not is_falling_back(limiter)
 
 
 def test_waiting_as_long_as_retry_after_says_is_enough(client: FlaskClient) -> None:

@@ -39,12 +39,52 @@ def test_a_folder_that_cannot_be_written_is_told_in_one_sentence(
     )
 
 
-def test_a_missing_browser_that_cannot_be_installed_is_told_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def without(monkeypatch: pytest.MonkeyPatch, *missing: str) -> None:
+    """Let the system have everything but these programs."""
     monkeypatch.delenv("CHROMIUM", raising=False)
-    monkeypatch.setattr(shutil, "which", lambda *_: None)
+    monkeypatch.setattr(shutil, "which", lambda name: None if name in missing else f"/usr/bin/{name}")
 
-    with pytest.raises(setup.SetupError, match="need Chromium"):
-        setup.install_browser()
+
+@pytest.mark.parametrize(
+    ("missing", "named"),
+    [
+        (setup.BROWSERS, "Chromium (or name another browser: CHROMIUM=/path make test)"),
+        (("redis-server",), "redis-server"),
+    ],
+)
+def test_a_missing_program_that_cannot_be_installed_is_told_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, missing: tuple[str, ...], named: str
+) -> None:
+    without(monkeypatch, *missing, "apt-get")
+
+    with pytest.raises(setup.SetupError) as refusal:
+        setup.install_system_packages()
+
+    assert str(refusal.value) == f"the tests need {named}. Install what is missing and run make again."
+
+
+@pytest.mark.parametrize(
+    ("missing", "packages"),
+    [
+        (setup.BROWSERS, ["chromium", "fonts-inter"]),
+        (("redis-server",), ["redis-server"]),
+        ((*setup.BROWSERS, "redis-server"), ["chromium", "fonts-inter", "redis-server"]),
+    ],
+)
+def test_root_gets_just_what_is_missing_from_the_system(
+    monkeypatch: pytest.MonkeyPatch, missing: tuple[str, ...], packages: list[str]
+) -> None:
+    commands: list[list[str]] = []
+    without(monkeypatch, *missing)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(setup, "run", lambda command, *_, **__: commands.append(command))
+
+    setup.install_system_packages()
+
+    assert commands == [
+        ["apt-get", "update", "-qq"],
+        ["apt-get", "install", "-qq", "--no-install-recommends", *packages],
+    ]
 
 
 def test_what_is_set_up_already_is_not_set_up_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,8 @@
 import base64
 import json
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -9,6 +11,8 @@ import pytest
 import requests
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.s3.models import s3_backends
 
 from optimizer.config import Config
 from optimizer.imaging.pipeline import ANIMATION_REDUCED, DEPTH_REDUCED, QUALITY_LOWERED, STEP_WARNINGS
@@ -285,3 +289,59 @@ def test_a_refused_deletion_is_told_and_never_taken_for_done() -> None:
 
         with pytest.raises(RuntimeError, match="did not delete"):
             store.discard([ID])
+
+
+def test_ten_thousand_objects_cost_few_calls_and_the_young_stay(
+    s3: "S3Client", store: TempStore, config: Config
+) -> None:
+    now = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    backend = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
+    for number in range(5_100):
+        for key in (f"uploads/{number:032x}", f"results/{number:032x}/{'0' * 32}"):
+            minutes = 21 if number < 5_000 else 19
+            stored: Any = backend.put_object(config.temp_bucket, key, b"x")
+            stored.last_modified = (now - timedelta(minutes=minutes)).replace(tzinfo=None)
+    calls: list[str] = []
+    count = partial(lambda event_name, **_: calls.append(event_name.rpartition(".")[2]))
+    store._client.meta.events.register("before-send.s3.*", count)
+
+    deleted = store.sweep(now)
+
+    store._client.meta.events.unregister("before-send.s3.*", count)
+    left = [obj["Key"] for prefix in ("uploads/", "results/")
+            for obj in s3.list_objects_v2(Bucket=config.temp_bucket, Prefix=prefix)["Contents"]]  # fmt: skip
+    assert deleted == 10_000
+    assert len(left) == 200
+    assert {int(key.split("/")[1], 16) for key in left} == set(range(5_000, 5_100))
+    assert (calls.count("ListObjectsV2"), calls.count("DeleteObjects")) == (12, 10)
+    store.sweep(now + timedelta(hours=1))
+
+
+def test_what_s3_did_not_delete_is_told_and_taken_by_the_next_sweep(
+    s3: "S3Client", store: TempStore, config: Config
+) -> None:
+    for number in range(1_001):
+        s3_backends[DEFAULT_ACCOUNT_ID]["aws"].put_object(config.temp_bucket, f"uploads/{number:032x}", b"x")
+    later = datetime.now(UTC) + timedelta(hours=1)
+    answers = iter([{"Errors": [{"Key": f"uploads/{0:032x}", "Code": "InternalError", "Message": "try again"}]}])
+
+    def fail_first(**_: Any) -> Any:
+        return next(iter([(SimpleNamespace(status_code=200), answer) for answer in answers]), None)
+
+    store._client.meta.events.register("before-call.s3.DeleteObjects", fail_first)
+
+    with pytest.raises(RuntimeError, match="1 objects: try again"):
+        store.sweep(later)
+    left = len(keys(s3, config))
+    again = store.sweep(later)
+
+    store._client.meta.events.unregister("before-call.s3.DeleteObjects", fail_first)
+    assert (left, again) == (1_000, 1_000)  # the second batch went at once, the first with the next sweep
+    assert keys(s3, config) == []
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "eu-west-1"])
+def test_links_name_the_bucket_as_the_policy_of_the_page_does(region: str) -> None:
+    store = TempStore.connect(Config(aws_region=region, temp_bucket="pinch"))
+
+    assert store.presign_upload("a.jpg", "image/jpeg")["url"] == f"https://pinch.s3.{region}.amazonaws.com/"

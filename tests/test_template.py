@@ -6,17 +6,23 @@ import boto3
 import pytest
 
 from infra import resources
-from infra.resources import TemplateError, create_bucket, load_template
-from optimizer import handlers
+from infra.page import content_security_policy
+from infra.resources import TemplateError, create_bucket, create_table, load_template
+from optimizer import handlers, telemetry
 from optimizer.config import Config
+from optimizer.limits import DOWNLOAD_LINK_SECONDS
 from tests.conftest import PAGE_ORIGIN
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-RESOURCES: dict[str, Any] = load_template()["Resources"]
+TEMPLATE = load_template()
+RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
+PROPERTIES: dict[str, dict[str, Any]] = {name: body["Properties"] for name, body in RESOURCES.items()}
 FUNCTIONS = {name: body for name, body in RESOURCES.items() if body["Type"] == "AWS::Serverless::Function"}
-EVENTS = [event for function in FUNCTIONS.values() for event in function["Properties"]["Events"].values()]
+EVENTS: list[dict[str, Any]] = [
+    event for function in FUNCTIONS.values() for event in function["Properties"]["Events"].values()
+]
 
 
 def test_every_handler_of_the_template_is_a_function_of_the_package() -> None:
@@ -30,12 +36,19 @@ def test_every_http_event_has_the_payload_format_that_the_adapter_understands() 
     http_events = [event["Properties"] for event in EVENTS if event["Type"] == "HttpApi"]
 
     assert [event["PayloadFormatVersion"] for event in http_events] == ["1.0"]
-    assert RESOURCES["Api"]["Properties"]["StageName"] == "$default"
+    assert PROPERTIES["Api"]["StageName"] == "$default"
+
+
+def test_the_gateway_throttles_all_clients_together() -> None:
+    assert PROPERTIES["Api"]["DefaultRouteSettings"] == {
+        "ThrottlingRateLimit": {"Ref": "RequestsPerSecond"},
+        "ThrottlingBurstLimit": {"Ref": "RequestBurst"},
+    }
 
 
 def test_the_sweep_runs_often_enough_for_the_shortest_retention() -> None:
     schedule = next(event["Properties"]["ScheduleExpression"] for event in EVENTS if event["Type"] == "ScheduleV2")
-    shortest = load_template()["Parameters"]["RetentionMinutes"]["MinValue"]
+    shortest = TEMPLATE["Parameters"]["RetentionMinutes"]["MinValue"]
 
     # What is older than two thirds goes at the next sweep, so a third must be left for it.
     assert schedule == "rate(5 minutes)"
@@ -43,19 +56,135 @@ def test_the_sweep_runs_often_enough_for_the_shortest_retention() -> None:
 
 
 def test_every_variable_of_the_template_is_one_that_the_config_reads() -> None:
-    variables = load_template()["Globals"]["Function"]["Environment"]["Variables"]
+    variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
+    variables |= PROPERTIES["ApiFunction"]["Environment"]["Variables"]
 
     assert {name.lower() for name in variables} <= {name.lower() for name in Config.__match_args__}
 
 
-def test_nothing_is_granted_or_shared_with_everybody() -> None:
-    policies = json.dumps([body["Properties"]["Policies"] for body in FUNCTIONS.values()])
-    cors = [RESOURCES["Api"]["Properties"]["CorsConfiguration"]["AllowOrigins"]]
-    cors += [rule["AllowedOrigins"] for rule in RESOURCES["TempBucket"]["Properties"]["CorsConfiguration"]["CorsRules"]]
+def test_a_new_account_can_deploy_the_defaults() -> None:
+    parameters = {name: parameter["Default"] for name, parameter in TEMPLATE["Parameters"].items()}
 
-    assert '"*"' not in policies
-    assert '"s3:*"' not in policies
-    assert cors == [[{"Ref": "PageOrigin"}]] * 2
+    assert (parameters["Architecture"], parameters["MemorySize"]) == ("arm64", 3008)
+    assert TEMPLATE["Globals"]["Function"]["Runtime"] == "python3.13"
+    assert parameters["ReservedConcurrency"] == 0
+    assert PROPERTIES["ApiFunction"]["ReservedConcurrentExecutions"] == {
+        "If": ["ReservesConcurrency", {"Ref": "ReservedConcurrency"}, {"Ref": "AWS::NoValue"}]
+    }
+    assert (parameters["RateLimit"], parameters["RetentionMinutes"]) == (
+        Config.rate_limit,
+        Config.retention_minutes,
+    )
+
+
+def statements(resource: str) -> list[dict[str, Any]]:
+    """Return what the resource's policies say, whichever kind of resource it is."""
+    properties = PROPERTIES[resource]
+    documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
+    return [
+        statement
+        for document in documents or [properties["PolicyDocument"]]
+        for statement in document["Statement"]
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("role", "actions"),
+    [
+        (
+            "ApiRole",
+            "dynamodb:GetItem dynamodb:UpdateItem logs:CreateLogStream logs:PutLogEvents "
+            "s3:DeleteObject s3:GetObject s3:ListBucket s3:PutObject",
+        ),
+        ("SweepRole", "logs:CreateLogStream logs:PutLogEvents s3:DeleteObject s3:ListBucket"),
+    ],
+)
+def test_a_function_may_do_what_it_does_and_nothing_else(role: str, actions: str) -> None:
+    allowed = statements(role)
+    named = []
+    for each in allowed:
+        named += [each["Action"]] if isinstance(each["Action"], str) else each["Action"]
+
+    assert sorted(named) == actions.split()
+    assert all(each["Effect"] == "Allow" and each["Resource"] != "*" for each in allowed)
+    assert "ManagedPolicyArns" not in PROPERTIES[role]
+    (listing,) = [each for each in allowed if each["Action"] == "s3:ListBucket"]
+    assert listing["Condition"] == {"StringLikeIfExists": {"s3:prefix": ["uploads/*", "results/*"]}}
+    assert PROPERTIES[role.replace("Role", "Function")]["Role"] == {"GetAtt": f"{role}.Arn"}
+
+
+def test_only_the_page_may_call_from_a_browser() -> None:
+    page = {"If": ["HasPageOrigin", {"Ref": "PageOrigin"}, {"Sub": "https://${PageCdn.DomainName}"}]}
+
+    assert PROPERTIES["Api"]["CorsConfiguration"]["AllowOrigins"] == [page]
+    assert [rule["AllowedOrigins"] for rule in PROPERTIES["TempBucket"]["CorsConfiguration"]["CorsRules"]] == [[page]]
+    assert PROPERTIES["ApiFunction"]["Environment"]["Variables"]["PAGE_ORIGIN"] == page
+    assert "*" not in json.dumps(PROPERTIES["Api"]["CorsConfiguration"])
+    assert "*" not in json.dumps(PROPERTIES["TempBucket"]["CorsConfiguration"])
+
+
+@pytest.mark.parametrize("bucket", ["TempBucket", "PageBucket"])
+def test_a_bucket_is_private_encrypted_and_keeps_no_versions(bucket: str) -> None:
+    assert PROPERTIES[bucket]["PublicAccessBlockConfiguration"] == dict.fromkeys(
+        ["BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"], True
+    )
+    assert "BucketEncryption" in PROPERTIES[bucket]
+    assert "VersioningConfiguration" not in PROPERTIES[bucket]
+    assert RESOURCES[bucket]["DeletionPolicy"] == "Delete"
+
+
+@pytest.mark.parametrize("bucket", ["TempBucket", "PageBucket"])
+def test_a_bucket_is_reached_by_tls_only(bucket: str) -> None:
+    (tls,) = [each for each in statements(f"{bucket}Policy") if each["Sid"] == "OnlyTls"]
+
+    assert (tls["Effect"], tls["Principal"], tls["Action"]) == ("Deny", "*", "s3:*")
+    assert tls["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert [each["Sub"].rpartition(":")[2] for each in tls["Resource"]] == [f"${{{bucket}}}", f"${{{bucket}}}/*"]
+
+
+def test_no_link_to_the_temp_bucket_outlives_the_longest_that_is_signed() -> None:
+    (fresh,) = [each for each in statements("TempBucketPolicy") if each["Sid"] == "OnlyFreshSignatures"]
+
+    milliseconds = fresh["Condition"]["NumericGreaterThan"]["s3:signatureAge"]
+    assert (fresh["Effect"], fresh["Principal"]) == ("Deny", "*")
+    assert DOWNLOAD_LINK_SECONDS < milliseconds / 1_000 <= DOWNLOAD_LINK_SECONDS + 60
+
+
+def test_nothing_of_the_counters_stays() -> None:
+    table = PROPERTIES["CounterTable"]
+
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["TimeToLiveSpecification"]["Enabled"] is True
+    assert "PointInTimeRecoverySpecification" not in table
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_logs_live_for_a_week(function: str) -> None:
+    group = PROPERTIES[function]["LoggingConfig"]["LogGroup"]["Ref"]
+
+    assert PROPERTIES[group]["RetentionInDays"] == 7
+
+
+def test_the_headers_of_the_page_are_those_of_make_run() -> None:
+    headers = PROPERTIES["PageHeaders"]["ResponseHeadersPolicyConfig"]["SecurityHeadersConfig"]
+    deployed = headers["ContentSecurityPolicy"]["ContentSecurityPolicy"]["Sub"]
+    connect = "https://*.execute-api.${AWS::Region}.${AWS::URLSuffix}", "https://*.s3.${AWS::Region}.${AWS::URLSuffix}"
+
+    assert deployed == content_security_policy(*connect)
+    assert headers["ReferrerPolicy"]["ReferrerPolicy"] == "no-referrer"
+    assert headers["StrictTransportSecurity"]["AccessControlMaxAgeSec"] >= 31_536_000
+    assert all(header["Override"] for header in headers.values())
+
+
+def test_the_alarms_watch_what_the_code_and_aws_count() -> None:
+    alarms = [body["Properties"] for body in RESOURCES.values() if body["Type"] == "AWS::CloudWatch::Alarm"]
+
+    assert {(each["Namespace"], each["MetricName"]) for each in alarms} == {
+        ("AWS/ApiGateway", "5xx"),
+        ("AWS/Lambda", "Errors"),
+        ("AWS/Lambda", "Throttles"),
+        (telemetry.NAMESPACE, "LimiterFallback"),
+    }
 
 
 def test_the_emulated_bucket_is_the_one_of_the_template(s3: "S3Client", config: Config) -> None:
@@ -69,7 +198,7 @@ def test_the_emulated_bucket_is_the_one_of_the_template(s3: "S3Client", config: 
         {
             "AllowedOrigins": [PAGE_ORIGIN],
             "AllowedMethods": ["GET", "POST"],
-            "AllowedHeaders": ["*"],
+            "AllowedHeaders": ["content-type"],
             "ExposeHeaders": ["ETag", "Location"],
             "MaxAgeSeconds": 600,
         }
@@ -101,8 +230,9 @@ def test_the_bucket_is_made_where_the_client_is(s3_url: str) -> None:
             "      CorsConfiguration:\n        CorsRules",
             "      BucketName: x\n      CorsConfiguration:\n        CorsRules",
         ),
-        ("AllowedOrigins: [!Ref PageOrigin]", "AllowedOrigins: [!Sub 'https://${Api}']"),
-        ("AllowedOrigins: [!Ref PageOrigin]", "AllowedOrigins: [!Ref Api]"),
+        ("AllowedMethods: [GET, POST]\n            AllowedH", "AllowedMethods: [!Sub '${Api}']\n            AllowedH"),
+        ("AllowedMethods: [GET, POST]\n            AllowedH", "AllowedMethods: [!Ref Api]\n            AllowedH"),
+        ("HasPageOrigin: !Not [!Equals", "HasPageOrigin: !Not [!Or"),
     ],
 )
 def test_what_the_reader_does_not_understand_is_an_error_and_never_dropped(
@@ -118,9 +248,27 @@ def test_what_the_reader_does_not_understand_is_an_error_and_never_dropped(
         create_bucket(s3, "other", {"PageOrigin": PAGE_ORIGIN})
 
 
-def test_the_functions_install_what_requirements_txt_pins() -> None:
-    root = resources.TEMPLATE.parent
+@pytest.mark.parametrize("line", ["BillingMode: PAY_PER_REQUEST", "TimeToLiveSpecification:"])
+def test_the_emulated_table_is_the_one_of_the_template(
+    s3_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, line: str
+) -> None:
+    client = boto3.client("dynamodb", endpoint_url=s3_url, region_name="us-east-1")
+    changed = tmp_path / "template.yaml"
+    changed.write_text(resources.TEMPLATE.read_text().replace(line, f"TableName: x\n      {line}"))
 
-    assert (root / "functions" / "requirements.txt").read_text().split() == ["-r", "../requirements.txt"]
-    lines = (root / "requirements.txt").read_text().splitlines()
-    assert all("==" in line and "#" in line for line in lines if line and not line.startswith(("#", "-c")))
+    create_table(client, f"like-{line[:4]}")
+    monkeypatch.setattr(resources, "TEMPLATE", changed)
+    with pytest.raises(TemplateError, match="TableName"):
+        create_table(client, "other")
+
+    table = client.describe_table(TableName=f"like-{line[:4]}")["Table"]
+    assert table["KeySchema"] == [{"AttributeName": "id", "KeyType": "HASH"}]
+    assert table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
+
+
+def test_every_requirement_is_pinned_and_says_why_it_is_here() -> None:
+    for path in resources.TEMPLATE.parent.glob("requirements*.txt"):
+        lines = [line for line in path.read_text().splitlines() if line and not line.startswith(("#", "-"))]
+
+        assert lines
+        assert all("==" in line and ": " in line.partition("#")[2] for line in lines), path

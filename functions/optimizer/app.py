@@ -8,10 +8,11 @@ from flask import Flask, Response, json, request
 from flask_limiter import RateLimitExceeded
 from werkzeug.exceptions import HTTPException
 
+from optimizer import telemetry
 from optimizer.config import Config
 from optimizer.limits import MAX_BODY_BYTES
 from optimizer.problems import InternalError, Problem, RateLimited
-from optimizer.rate_limit import create_limiter, quota_headers
+from optimizer.rate_limit import create_limiter, is_falling_back, quota_headers
 from optimizer.routes.api import create_api
 from optimizer.store import TempStore
 
@@ -27,6 +28,14 @@ def create_app(config: Config, store: TempStore | None = None) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]  # settings keep the order of their declaration
     app.url_map.merge_slashes = False  # a redirect would name the host that the request claims
+
+    @app.before_request
+    def begin() -> None:
+        context = request.environ.get("awsgi.context")
+        telemetry.begin(
+            getattr(context, "aws_request_id", None) or uuid.uuid4().hex, getattr(context, "function_name", None)
+        )
+
     limiter = create_limiter(config)
     limiter.init_app(app)
     logging.getLogger("flask-limiter").setLevel(logging.CRITICAL)  # it would write addresses into the log
@@ -45,6 +54,18 @@ def create_app(config: Config, store: TempStore | None = None) -> Flask:
                 response.headers["Access-Control-Allow-Methods"] = "GET, POST"
                 response.headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
                 response.headers["Access-Control-Max-Age"] = "600"
+        if limiter.current_limit and is_falling_back(limiter):
+            telemetry.metric("LimiterFallback", 1, "Count")
+            telemetry.warn_now_and_then("the storage of the rate limit is down; this instance counts for itself")
+        if response.status_code >= 500:
+            telemetry.metric("InternalError", 1, "Count")
+        telemetry.finish(
+            method=request.method,
+            route=request.url_rule.rule if request.url_rule else None,
+            status=response.status_code,
+            bytes_in=request.content_length or 0,
+            bytes_out=response.content_length or 0,
+        )
         return response
 
     @app.errorhandler(Problem)

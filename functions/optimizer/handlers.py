@@ -13,9 +13,10 @@ from optimizer.app import create_app
 from optimizer.config import Config
 from optimizer.problems import InternalError, Problem, UnreadableRequest
 from optimizer.store import TempStore
+from optimizer.telemetry import log_as_json
 
 log = logging.getLogger(__name__)
-logging.getLogger("optimizer").setLevel(logging.INFO)
+log_as_json()
 
 config = Config.from_env()
 store = TempStore.connect(config)
@@ -38,9 +39,12 @@ def api(event: object, context: object) -> dict[str, Any]:
 
 
 def sweep(event: dict[str, Any], context: object) -> dict[str, int]:
-    """Delete what is older than the retention allows; runs on a schedule, with any event."""
+    """Delete what is older than the retention allows; runs on a schedule, with any event.
+
+    An exception is the way to tell: it is logged, and an alarm watches for it.
+    """
     deleted = store.sweep(datetime.now(UTC))
-    log.info("swept %d objects", deleted)
+    log.info("swept", extra={"fields": {"deleted": deleted}})
     return {"deleted": deleted}
 
 

@@ -1,23 +1,77 @@
 """Who a client is, and how many requests it may make."""
 
 import time
+from collections.abc import Callable
+from functools import wraps
 from ipaddress import IPv6Address, ip_address
+from typing import Any, TypeVar, cast
 
-from flask import request
+from flask import g, request
 from flask_limiter import Limiter
 from limits import RateLimitItem
 
 from optimizer.config import Config
+from optimizer.dynamodb_storage import DynamoDBStorage, SlidingWindow
 from optimizer.problems import UnknownClient
+from optimizer.telemetry import note
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+class RequestStorage(DynamoDBStorage):
+    """Tells within a request what its own hit saw, so that the headers cost no further calls."""
+
+    STORAGE_SCHEME = ["dynamodb"]  # noqa: RUF012  # takes the scheme over
+
+    def acquire_sliding_window_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
+        try:
+            admitted, g.sliding_window = self.hit_sliding_window(key, limit, expiry, amount)
+        except self.base_exceptions as error:
+            note(limiter_error=str(error))
+            raise
+        return admitted
+
+    def get_sliding_window(self, key: str, expiry: int) -> SlidingWindow:
+        seen: SlidingWindow | None = g.get("sliding_window")
+        return seen or super().get_sliding_window(key, expiry)
 
 
 def create_limiter(config: Config) -> Limiter:
-    """Return the limiter. Its window moves, so that no span of a minute lets through more than the limit."""
+    """Return the limiter. Its window moves, so that no span of a minute lets through more than the limit.
+
+    Memory and Redis count exactly; DynamoDB approximates, see there. When the storage is down, each instance counts in
+    its own memory until it is back.
+    """
+    shared = config.ratelimit_storage_uri.startswith("dynamodb:")
     return Limiter(
-        key_func=client_key,
+        key_func=lambda: g.client,
         storage_uri=config.ratelimit_storage_uri,
-        strategy="moving-window",
+        storage_options={"region_name": config.aws_region} if shared else {},
+        strategy="sliding-window-counter" if shared else "moving-window",
+        in_memory_fallback_enabled=True,
     )
+
+
+def count_by(limiter: Limiter, rate_limit: str) -> Callable[[View], View]:
+    """Return a decorator of routes that share one count."""
+    limited = limiter.shared_limit(rate_limit, scope="api")
+
+    def decorate(view: View) -> View:
+        limited_view = limited(view)
+
+        @wraps(view)
+        def identify_and_count(*args: Any, **names: Any) -> Any:
+            g.client = client_key()  # the limiter would take its exception for one of the storage
+            return limited_view(*args, **names)
+
+        return cast(View, identify_and_count)
+
+    return decorate
+
+
+def is_falling_back(limiter: Limiter) -> bool:
+    """Tell whether the storage is down, so that this instance counts for itself."""
+    return limiter.limiter.storage is not limiter.storage
 
 
 def client_key() -> str:

@@ -49,10 +49,9 @@ class TempStore:
     @classmethod
     def connect(cls, config: Config) -> Self:
         """Build the store with its S3 clients. Calls nothing yet."""
-        session = boto3.session.Session(region_name=config.aws_region)
-        client = _s3_client(session, config.s3_endpoint_url)
+        client = _s3_client(config.aws_region, config.s3_endpoint_url)
         public_url = config.s3_public_endpoint_url or config.s3_endpoint_url
-        public_client = client if public_url == config.s3_endpoint_url else _s3_client(session, public_url)
+        public_client = client if public_url == config.s3_endpoint_url else _s3_client(config.aws_region, public_url)
         return cls(client, public_client, config.temp_bucket, config.retention_minutes)
 
     def presign_upload(self, name: str, media_type: str) -> dict[str, Any]:
@@ -145,6 +144,7 @@ class TempStore:
         """Delete every object older than two thirds of the retention, and return how many there were.
 
         The results of an upload go with its source, also younger ones: the promise counts from the upload.
+        Raises RuntimeError when S3 did not delete all of them, after it was asked to; the next sweep tries again.
         """
         uploads = [obj["Key"] for obj in self._list(UPLOADS) if now - obj["LastModified"] > self._max_age]
         swept = {key.removeprefix(UPLOADS) for key in uploads}
@@ -169,20 +169,27 @@ class TempStore:
             yield from page.get("Contents", [])
 
     def _delete(self, keys: list[str]) -> None:
+        errors = []
         for start in range(0, len(keys), 1_000):  # S3 takes a thousand a call
             objects: list[ObjectIdentifierTypeDef] = [{"Key": key} for key in keys[start : start + 1_000]]
             answer = self._client.delete_objects(Bucket=self._bucket, Delete={"Objects": objects, "Quiet": True})
-            if answer.get("Errors"):
-                raise RuntimeError(f"S3 did not delete {len(answer['Errors'])} objects: {answer['Errors'][0]}")
+            errors += answer.get("Errors", [])
+        if errors:
+            raise RuntimeError(f"S3 did not delete {len(errors)} objects: {errors[0].get('Message')}")
 
 
-def _s3_client(session: boto3.session.Session, endpoint_url: str | None) -> "S3Client":
-    return session.client(
+def _s3_client(region: str, endpoint_url: str | None) -> "S3Client":
+    return boto3.client(  # of the default session, which the counters share; a second one takes 100 ms to build
         "s3",
+        region_name=region,
         endpoint_url=endpoint_url,
         config=ClientConfig(
             signature_version="s3v4",  # presigned links are SigV2 otherwise
-            s3={"addressing_style": "path" if endpoint_url else "virtual"},
+            s3={
+                "addressing_style": "path" if endpoint_url else "virtual",
+                # Else us-east-1 is s3.amazonaws.com: another name than the bucket's own, which the page's policy knows.
+                "us_east_1_regional_endpoint": "regional",
+            },
             connect_timeout=2,
             read_timeout=10,
             retries={"mode": "standard", "total_max_attempts": 2},

@@ -14,6 +14,7 @@ from optimizer.imaging.metadata import kinds, orientation
 from optimizer.limits import MAX_PIXELS
 from optimizer.problems import ResultTooLarge
 from optimizer.settings import Settings
+from optimizer.telemetry import lap
 
 PIPELINE: tuple[steps.Step, ...] = (
     steps.orient,  # first: width and height mean those of the upright picture
@@ -76,6 +77,7 @@ def optimize(data: bytes, settings: Settings) -> Result:
         settings = replace(settings, format=source.format)
     _check_size(source, settings)
     image = source.load()
+    lap("decode")
     had = kinds(image.info)
     warnings = _source_warnings(source)
     done: set[steps.Step] = set()
@@ -84,6 +86,7 @@ def optimize(data: bytes, settings: Settings) -> Result:
         if image is not before:
             done.add(step)
             warnings += [STEP_WARNINGS[step]] if step in STEP_WARNINGS else []
+    lap("steps")
 
     encoded, quality = ENCODERS[settings.format].encode(image, settings)
     kept = None
@@ -96,6 +99,7 @@ def optimize(data: bytes, settings: Settings) -> Result:
     if kept is not None:
         encoded, quality, warnings = kept, None, []
     left = had if kept == data else kinds(read_info(encoded, settings.format))
+    lap("encode")
     return Result(
         data=encoded,
         format=settings.format,

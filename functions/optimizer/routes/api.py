@@ -21,8 +21,10 @@ from optimizer.limits import (
     MAX_UPLOAD_BYTES,
 )
 from optimizer.problems import InvalidRequest, UnknownUpload, UnsupportedType, UploadTooLarge
+from optimizer.rate_limit import count_by
 from optimizer.settings import Settings
 from optimizer.store import TempStore
+from optimizer.telemetry import lap, metric, note
 
 MEDIA_TYPES = {encoder.MEDIA_TYPE: name for name, encoder in ENCODERS.items()}
 UPLOAD_ID = re.compile(r"[0-9a-f]{32}")
@@ -35,17 +37,19 @@ def create_api(config: Config, store: TempStore, limiter: Limiter) -> Blueprint:
     # it has processors for: each may take a gigabyte.
     locks = [Lock() for _ in range(64)]
     workers = BoundedSemaphore(os.cpu_count() or 1)
-    counted = limiter.shared_limit(config.rate_limit, scope="api")  # one count for both routes
+    counted = count_by(limiter, config.rate_limit)
 
     @api.post("/uploads")
     @counted
     def create_uploads() -> tuple[Response, int]:
+        lap("count")
         files = [_checked_file(file, index) for index, file in enumerate(_list_of("files", FILES_PER_REQUEST))]
         return jsonify(uploads=[store.presign_upload(name, media_type) for name, media_type in files]), 201
 
     @api.post("/uploads/<upload_id>/optimize")
     @counted
     def optimize_upload(upload_id: str) -> Response:
+        lap("count")
         if not UPLOAD_ID.fullmatch(upload_id):
             raise UnknownUpload("An upload id is 32 hexadecimal digits. Use one that POST /api/uploads returned.")
         chosen = Settings.parse(_json_body(default={}))
@@ -53,12 +57,19 @@ def create_api(config: Config, store: TempStore, limiter: Limiter) -> Blueprint:
         digest = chosen.digest(source.etag)
         with locks[hash(digest) % len(locks)]:
             record = store.find_record(upload_id, digest)
+            lap("find")
             cached = record is not None
             if record is None:
                 with workers:
-                    result = optimize(store.read_source(upload_id, source.etag), chosen)
+                    lap("wait")
+                    data = store.read_source(upload_id, source.etag)
+                    lap("read")
+                    result = optimize(data, chosen)
                 record = _record(source.stem, result)
                 store.save_result(upload_id, digest, result.data, record)
+                lap("save")
+                metric("SavedBytes", len(data) - len(result.data), "Bytes")
+        note(cached=cached, source_bytes=record["source"]["bytes"], result_bytes=record["bytes"])
         return jsonify({"id": upload_id, **store.presign_download(upload_id, digest), **record, "cached": cached})
 
     @api.post("/discard")

@@ -1,0 +1,61 @@
+"""Emulators in processes of their own, on free loopback ports."""
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from infra.local import HOST
+from tests.product import ROOT, free_port
+
+MINISTACK = ROOT / ".tools" / "ministack" / "bin" / "ministack"
+
+
+@contextmanager
+def ministack() -> Iterator[str]:
+    """Yield the address of an S3 and DynamoDB that check signatures, policies and expiry as AWS does (keys: test)."""
+    port = free_port()
+    options = {"AUTH": "true", "BIND_HOST": HOST, "GATEWAY_PORT": str(port), "SERVICES": "s3,dynamodb"}
+    server = subprocess.Popen(
+        [MINISTACK],
+        env=os.environ | options | {"IOT_MTLS_ENABLED": "0"},  # it would listen to the world
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_until_open(port, server)
+        yield f"http://{HOST}:{port}"
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+
+
+@contextmanager
+def redis_server() -> Iterator[str]:
+    """Yield the address of a Redis that keeps nothing."""
+    port = free_port()
+    server = subprocess.Popen(
+        ["redis-server", "--bind", HOST, "--port", str(port), "--save", "", "--appendonly", "no"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_until_open(port, server)
+        yield f"redis://{HOST}:{port}"
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+
+
+def wait_until_open(port: int, server: subprocess.Popen[bytes]) -> None:
+    """Wait for a server that was just started; fails when it ends instead."""
+    for _ in range(300):
+        assert server.poll() is None, "the emulator ended"
+        try:
+            socket.create_connection((HOST, port), timeout=5).close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise TimeoutError(f"nothing listens on {port}")

@@ -1,0 +1,370 @@
+"""The contract of `limits` over memory, Redis and DynamoDB on two emulators; then what only DynamoDB promises."""
+
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from threading import Thread
+from typing import Any
+from unittest.mock import ANY
+from urllib.parse import urlencode
+from uuid import uuid4
+
+import boto3
+import pytest
+from limits import RateLimitItem, RateLimitItemPerMinute, RateLimitItemPerSecond
+from limits.errors import ConfigurationError, StorageError
+from limits.storage import storage_from_string
+from limits.strategies import STRATEGIES, FixedWindowRateLimiter, RateLimiter, SlidingWindowCounterRateLimiter
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from time_machine import travel
+from werkzeug.serving import make_server
+
+from infra.resources import create_table
+from optimizer.dynamodb_storage import DynamoDBStorage
+
+EMULATORS = ("moto", "ministack")
+TABLE = "counters"
+REGION = "us-east-1"
+ON_THE_MINUTE = "2026-01-01 12:00:00Z"
+
+
+@pytest.fixture(scope="session")
+def moto_in_turn() -> Iterator[str]:
+    """A moto that answers one request after the other: DynamoDB writes items atomically, moto's threads do not."""
+    server = make_server("127.0.0.1", 0, DomainDispatcherApplication(create_backend_app), threaded=False)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.port}"
+    server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def uris(moto_in_turn: str, ministack_url: str, redis_url: str) -> dict[str, str]:
+    addresses = {"moto": moto_in_turn, "ministack": ministack_url}
+    for address in addresses.values():
+        create_table(boto3.client("dynamodb", endpoint_url=address, region_name=REGION), TABLE)
+    return {"memory": "memory://", "redis": redis_url} | {
+        name: f"dynamodb://{TABLE}?" + urlencode({"endpoint_url": address, "region_name": REGION, "secret": "s3cret"})
+        for name, address in addresses.items()
+    }
+
+
+@pytest.fixture(params=["memory", "redis", *EMULATORS])
+def storage(request: pytest.FixtureRequest, uris: dict[str, str]) -> Any:
+    return storage_from_string(uris[request.param])
+
+
+@pytest.fixture(params=EMULATORS)
+def uri(request: pytest.FixtureRequest, uris: dict[str, str]) -> str:
+    return uris[request.param]
+
+
+@pytest.fixture
+def dynamodb(uri: str) -> Iterator[DynamoDBStorage]:
+    storage = DynamoDBStorage(uri)
+    storage.reset()
+    yield storage
+    storage.reset()
+
+
+@pytest.fixture
+def key() -> str:
+    return uuid4().hex
+
+
+def wait_for_a_new_window(seconds: int) -> None:
+    time.sleep(seconds - time.time() % seconds)
+
+
+class TestContract:
+    """What every storage does; in real time, since a Redis has a clock of its own."""
+
+    def test_it_is_healthy(self, storage: Any) -> None:
+        assert storage.check()
+
+    def test_a_counter_grows_by_the_amount_until_its_window_ends(self, storage: Any, key: str) -> None:
+        assert [storage.incr(key, 1), storage.incr(key, 1, amount=4), storage.get(key)] == [1, 5, 5]
+        time.sleep(1.1)
+        assert storage.get(key) == 0
+        assert storage.incr(key, 1) == 1
+
+    def test_the_window_begins_with_the_first_hit_and_is_not_prolonged(self, storage: Any, key: str) -> None:
+        before = time.time()
+        storage.incr(key, 60)
+        first = storage.get_expiry(key)
+        time.sleep(0.1)
+        storage.incr(key, 60)
+
+        assert before + 59 <= first <= time.time() + 60
+        assert storage.get_expiry(key) == pytest.approx(first, abs=1.5)  # Redis keeps whole seconds
+
+    def test_what_nobody_hit_counts_nothing_and_ends_now(self, storage: Any, key: str) -> None:
+        assert storage.get(key) == 0
+        assert storage.get_expiry(key) == pytest.approx(time.time(), abs=1.5)
+
+    def test_a_cleared_counter_begins_anew(self, storage: Any, key: str) -> None:
+        storage.incr(key, 60)
+        storage.clear(key)
+
+        assert storage.get(key) == 0
+        assert storage.incr(key, 60) == 1
+
+    def test_keys_do_not_share_a_counter(self, storage: Any, key: str) -> None:
+        storage.incr(key, 60)
+
+        assert storage.get(key + "x") == 0
+
+    @pytest.mark.parametrize("strategy", ["fixed-window", "sliding-window-counter"])
+    def test_a_limiter_admits_just_the_limit_and_tells_what_is_left(
+        self, storage: Any, key: str, strategy: str
+    ) -> None:
+        limiter, limit = STRATEGIES[strategy](storage), RateLimitItemPerSecond(5, 60)
+        if time.time() % 60 > 55:  # near the edge of a clock-aligned window one more is admitted, as it should be
+            wait_for_a_new_window(60)
+
+        left = []
+        for _ in range(5):
+            assert limiter.test(limit, key)
+            assert limiter.hit(limit, key)
+            left.append(limiter.get_window_stats(limit, key).remaining)
+
+        assert left == [4, 3, 2, 1, 0]
+        assert not limiter.test(limit, key)
+        assert not limiter.hit(limit, key)
+        limiter.clear(limit, key)
+        assert limiter.get_window_stats(limit, key).remaining == 5
+
+    def test_a_hit_of_several_needs_room_for_all(self, storage: Any, key: str) -> None:
+        limiter, limit = SlidingWindowCounterRateLimiter(storage), RateLimitItemPerSecond(5, 60)
+        if time.time() % 60 > 55:
+            wait_for_a_new_window(60)
+
+        hits = [limiter.hit(limit, key, cost=cost) for cost in (6, 3, 3, 2)]
+
+        assert hits == [False, True, False, True]
+
+    def test_the_previous_window_counts_as_far_as_it_reaches_into_the_span(self, storage: Any, key: str) -> None:
+        limiter, limit = SlidingWindowCounterRateLimiter(storage), RateLimitItemPerSecond(4, 2)
+        wait_for_a_new_window(2)
+        begun = time.time()
+        assert [limiter.hit(limit, key) for _ in range(5)] == [True] * 4 + [False]
+        time.sleep(begun + 3.05 - time.time())
+
+        previous, previous_left, current, _ = storage.get_sliding_window(limit.key_for(key), 2)
+        admitted = [limiter.hit(limit, key) for _ in range(4)]
+
+        assert (previous, current) == (4, 0)
+        assert 0.3 < previous_left < 1
+        assert 2 <= sum(admitted) <= 3  # half a window later, half of it is free
+        assert admitted == sorted(admitted, reverse=True)
+
+
+class TestCalls:
+    """How many calls a hit costs, counted where botocore sends them."""
+
+    @pytest.fixture
+    def calls(self, dynamodb: DynamoDBStorage) -> list[str]:
+        names: list[str] = []
+        dynamodb._client.meta.events.register(
+            "before-send.dynamodb.*", lambda event_name, **_: names.append(event_name)
+        )
+        return names
+
+    def test_a_fixed_window_costs_one_call_a_hit_also_when_a_new_window_begins(
+        self, dynamodb: DynamoDBStorage, key: str, calls: list[str]
+    ) -> None:
+        with travel(ON_THE_MINUTE, tick=False) as clock:
+            counts = [dynamodb.incr(key, 60)]
+            counts += [dynamodb.incr(key, 60)]
+            clock.shift(61)
+            counts += [dynamodb.incr(key, 60), dynamodb.incr(key, 60)]
+
+        assert counts == [1, 2, 1, 2]
+        assert len(calls) == 4
+
+    def test_a_window_that_ended_unseen_costs_a_second_call(self, uri: str, key: str, dynamodb: DynamoDBStorage,
+                                                            calls: list[str]) -> None:  # fmt: skip
+        with travel(ON_THE_MINUTE, tick=False) as clock:
+            DynamoDBStorage(uri).incr(key, 60)
+            clock.shift(61)
+
+            assert dynamodb.incr(key, 60) == 1
+        assert len(calls) == 2
+
+    @pytest.mark.parametrize("hits", [1, 5, 8], ids=["first", "last admitted", "refused"])
+    def test_a_sliding_window_costs_two_calls_a_hit(
+        self, dynamodb: DynamoDBStorage, key: str, calls: list[str], hits: int
+    ) -> None:
+        with travel(ON_THE_MINUTE, tick=False):
+            admitted = [dynamodb.acquire_sliding_window_entry(key, 5, 60) for _ in range(hits)]
+
+        assert sum(admitted) == min(hits, 5)
+        assert len(calls) == 2 * hits
+
+    def test_a_hit_returns_what_a_reading_would(self, dynamodb: DynamoDBStorage, key: str) -> None:
+        with travel(ON_THE_MINUTE, tick=False) as clock:
+            for seconds in (0, 10, 50, 10, 1, 40, 0):
+                clock.shift(seconds)
+                _, seen = dynamodb.hit_sliding_window(key, 3, 60)
+
+                assert seen == dynamodb.get_sliding_window(key, 60)
+
+
+class TestSliding:
+    """The window slides; on a clock that the test moves."""
+
+    @pytest.fixture
+    def hit(self, dynamodb: DynamoDBStorage, key: str) -> Callable[[], bool]:
+        return lambda: dynamodb.acquire_sliding_window_entry(key, 30, 60)
+
+    def test_thirty_spread_evenly_are_admitted_in_every_minute(self, hit: Callable[[], bool]) -> None:
+        with travel("2026-01-01 12:00:01Z", tick=False) as clock:
+            for _ in range(75):
+                assert hit()
+                clock.shift(2)
+
+    def test_a_burst_at_the_end_of_a_window_lets_one_through_every_two_seconds(self, hit: Callable[[], bool]) -> None:
+        with travel("2026-01-01 12:00:59.9Z", tick=False) as clock:
+            burst = [hit() for _ in range(31)]
+            clock.shift(0.1)
+            after = []
+            for _ in range(119):  # twice a second, for just under a minute
+                after.append(hit())
+                clock.shift(0.5)
+
+        assert sum(burst) == 30
+        for seconds in range(1, 60):
+            assert sum(after[: seconds * 2]) <= seconds / 2 + 1
+        assert sum(burst) + sum(after) == 60  # the bound that the class states
+
+    def test_a_minute_without_hits_frees_everything(self, hit: Callable[[], bool]) -> None:
+        with travel("2026-01-01 12:00:30Z", tick=False) as clock:
+            assert sum(hit() for _ in range(31)) == 30
+            clock.shift(90)
+            assert sum(hit() for _ in range(31)) == 30
+
+    def test_midnight_forgets_nothing(self, hit: Callable[[], bool]) -> None:
+        with travel("2026-01-01 23:59:59Z", tick=False) as clock:
+            assert sum(hit() for _ in range(31)) == 30
+            clock.shift(2)
+            assert sum(hit() for _ in range(31)) == 1
+
+
+def hammer(uri: str, strategy: str, limit: RateLimitItem, key: str, barrier: Any, admitted: Any) -> None:
+    limiter: RateLimiter = STRATEGIES[strategy](storage_from_string(uri))
+    barrier.wait()
+    hits = sum(limiter.hit(limit, key) for _ in range(20))
+    with admitted.get_lock():
+        admitted.value += hits
+
+
+@pytest.mark.parametrize("strategy", ["fixed-window", "sliding-window-counter"])
+def test_eight_processes_on_one_key_are_admitted_just_the_limit(uri: str, key: str, strategy: str) -> None:
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload([__name__])
+    barrier, admitted = server.Barrier(9), server.Value("i", 0)
+    limit = RateLimitItemPerMinute(30, 10)  # a window that the hammering stays within
+    if time.time() % 600 > 580:
+        wait_for_a_new_window(600)
+    processes = [
+        server.Process(target=hammer, args=(uri, strategy, limit, key, barrier, admitted)) for _ in range(8)
+    ]  # fmt: skip
+
+    for process in processes:
+        process.start()
+    barrier.wait(timeout=60)
+    for process in processes:
+        process.join(timeout=120)
+
+    assert [process.exitcode for process in processes] == [0] * 8
+    assert admitted.value == 30
+
+
+def test_an_expired_item_that_is_still_stored_never_counts(dynamodb: DynamoDBStorage, key: str) -> None:
+    with travel(ON_THE_MINUTE, tick=False) as clock:
+        dynamodb.incr(key, 60, amount=7)
+        dynamodb.acquire_sliding_window_entry(key, 30, 60, amount=30)
+        clock.shift(120)
+
+        assert items(dynamodb) == [ANY, ANY]
+        assert (dynamodb.get(key), dynamodb.get_expiry(key)) == (0, time.time())
+        assert dynamodb.get_sliding_window(key, 60)[::2] == (0, 0)
+        assert DynamoDBStorage(f"dynamodb://{TABLE}", **options(dynamodb)).incr(key, 60) == 1
+        assert dynamodb.acquire_sliding_window_entry(key, 30, 60, amount=30)
+
+
+def test_items_expire_by_the_attribute_that_the_table_deletes_by(dynamodb: DynamoDBStorage, key: str) -> None:
+    with travel("2026-01-01 12:00:00.5Z", tick=False):
+        dynamodb.incr(key, 60)
+        dynamodb.acquire_sliding_window_entry(key, 30, 60)
+        now = int(time.time())
+
+        ends = sorted(int(item["delete_after"]["N"]) for item in items(dynamodb))
+
+    time_to_live = dynamodb._client.describe_time_to_live(TableName=TABLE)["TimeToLiveDescription"]
+    assert ends == [now + 61, now + 120]
+    assert (time_to_live["AttributeName"], time_to_live["TimeToLiveStatus"]) == ("delete_after", "ENABLED")
+
+
+def test_stored_keys_reveal_no_address_and_change_every_day_and_with_the_secret(dynamodb: DynamoDBStorage) -> None:
+    address = "203.0.113.9"
+    with travel("2026-01-01 12:00Z", tick=False) as clock:
+        dynamodb.incr(address, 60)
+        dynamodb.acquire_sliding_window_entry(address, 30, 60)
+        clock.move_to(datetime(2026, 1, 2, 12, tzinfo=UTC))
+        dynamodb.incr(address, 60)
+        DynamoDBStorage(f"dynamodb://{TABLE}?secret=other", **options(dynamodb)).incr(address, 60)
+
+    stored = items(dynamodb)
+    assert len({item["id"]["S"] for item in stored}) == 4
+    assert address not in str(stored)
+
+
+def test_reset_deletes_every_item(dynamodb: DynamoDBStorage, key: str) -> None:
+    for n in range(3):
+        dynamodb.incr(f"{key}{n}", 60)
+
+    assert dynamodb.reset() == 3
+    assert dynamodb.get(f"{key}0") == 0
+
+
+def test_a_table_that_is_missing_or_unreachable_is_unhealthy_and_raises_what_limits_expects(uri: str) -> None:
+    missing = DynamoDBStorage(uri.replace(TABLE, "no-such-table"), wrap_exceptions=True)
+    unreachable = DynamoDBStorage(f"dynamodb://{TABLE}", endpoint_url="http://127.0.0.1:9", region_name=REGION)
+
+    assert not missing.check()
+    assert not unreachable.check()
+    with pytest.raises(StorageError):
+        FixedWindowRateLimiter(missing).hit(RateLimitItemPerMinute(1))
+    with pytest.raises(unreachable.base_exceptions):
+        SlidingWindowCounterRateLimiter(unreachable).hit(RateLimitItemPerMinute(1))
+
+
+def test_a_call_gives_up_before_the_function_does(dynamodb: DynamoDBStorage) -> None:
+    config: Any = dynamodb._client.meta.config
+
+    assert max(config.connect_timeout, config.read_timeout) <= 1
+    assert config.retries["total_max_attempts"] == 2
+
+
+@pytest.mark.parametrize("uri", ["dynamodb://", "dynamodb://?secret=x", "dynamodb://table?sekret=x"])
+def test_a_name_that_cannot_be_meant_is_refused(uri: str) -> None:
+    with pytest.raises(ConfigurationError, match="dynamodb://table"):
+        storage_from_string(uri)
+
+
+def test_the_memory_of_windows_is_bounded(dynamodb: DynamoDBStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("optimizer.dynamodb_storage.KNOWN_WINDOWS", 3)
+
+    for n in range(5):
+        dynamodb.incr(str(n), 60)
+
+    assert len(dynamodb._ends) == 2
+
+
+def items(storage: DynamoDBStorage) -> list[Any]:
+    return storage._client.scan(TableName=TABLE)["Items"]
+
+
+def options(storage: DynamoDBStorage) -> dict[str, Any]:
+    return {"endpoint_url": storage._client.meta.endpoint_url, "region_name": REGION}
