@@ -1,0 +1,146 @@
+"""Publishes web/ to the page bucket of a deployed stack: `python -m infra.publish STACK_NAME` after `sam deploy`."""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Sequence
+from hashlib import md5, sha256
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
+
+from infra.page import WEB
+from optimizer.config import Config
+from optimizer.routes.api import settings_document
+
+OUTPUTS = ("ApiUrl", "PageUrl", "PageBucketName", "TempBucketUrl", "RateLimit", "RetentionMinutes")
+MEDIA_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+}
+CHARSET = '<meta charset="utf-8">'
+REFERENCE = re.compile(r'(?<=\s)(href|src)="(?![#/]|[a-z]+:)([^"?#]+)')  # relative ones only
+
+
+class PublishError(Exception):
+    """What keeps the page from being published, and what to do about it."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Publish and tell what was done. Returns the exit status; what prevents it is told in one sentence."""
+    parser = argparse.ArgumentParser("python -m infra.publish", description="Publish the page of a deployed stack.")
+    parser.add_argument("stack_name", help="the name that `sam deploy` gave the stack")
+    try:
+        outputs = read_outputs(parser.parse_args(arguments).stack_name)
+        uploaded, removed = publish(outputs)
+    except (PublishError, BotoCoreError, ClientError) as error:
+        print(f"Pinch cannot be published: {error}", file=sys.stderr)
+        return 1
+    print(f"Objects uploaded: {uploaded}, removed: {removed}.\nPinch is published at {outputs['PageUrl']}")
+    return 0
+
+
+def read_outputs(stack_name: str) -> dict[str, str]:
+    """Return the outputs of the stack.
+
+    Raises PublishError when there are no credentials, no such stack or not all OUTPUTS; ClientError when AWS refuses.
+    """
+    try:
+        client: Any = boto3.client("cloudformation")
+        stack = client.describe_stacks(StackName=stack_name)["Stacks"][0]
+    except (NoCredentialsError, NoRegionError) as error:
+        hint = "Run `aws configure`, or set AWS_PROFILE and AWS_DEFAULT_REGION."
+        raise PublishError(f"AWS needs credentials and a region. {hint}") from error
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ValidationError":
+            raise
+        region = client.meta.region_name
+        raise PublishError(f"{region} has no stack {stack_name!r}. Deploy it there first: sam deploy") from error
+    outputs = {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", [])}
+    missing = ", ".join(name for name in OUTPUTS if not outputs.get(name))
+    if missing:
+        raise PublishError(f"the stack {stack_name!r} has no output {missing}. Deploy this version first: sam deploy")
+    return outputs
+
+
+def publish(outputs: dict[str, str]) -> tuple[int, int]:
+    """Make the page bucket hold this page and nothing else. Returns how many objects were uploaded and removed.
+
+    Raises PublishError before it changes anything; ClientError or BotoCoreError when AWS fails: a page always works
+    then, the old one or the new one, and the next run does the rest.
+    """
+    objects = page_objects(outputs)
+    bucket = outputs["PageBucketName"]
+    client = boto3.client("s3")
+    listing = client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    etags = {each["Key"]: each["ETag"].strip('"') for page in listing for each in page.get("Contents", [])}
+    # An ETag is an MD5 under SSE-S3, and with one part; else everything is uploaded every time.
+    changed = [key for key, body in objects.items() if etags.get(key) != md5(body, usedforsecurity=False).hexdigest()]
+    for key in changed:
+        caching = "public, max-age=31536000, immutable" if "/" in key else "no-cache"
+        client.put_object(Bucket=bucket, Key=key, Body=objects[key], ContentType=_type(key), CacheControl=caching)
+    stale = sorted(etags.keys() - objects.keys())
+    for key in stale:
+        client.delete_object(Bucket=bucket, Key=key)
+    return len(changed), len(stale)
+
+
+def page_objects(outputs: dict[str, str]) -> dict[str, bytes]:
+    """Return the objects by key, in the order of their upload: each comes after everything that it names.
+
+    All but two are in a folder named after what is in it, so that browsers may keep them for good.
+    Raises PublishError when web/ or an output cannot be published.
+    """
+    paths = sorted(path for path in WEB.rglob("[!.]*") if path.is_file())
+    files = {path.relative_to(WEB).as_posix(): path.read_bytes() for path in paths}
+    index = files.pop("index.html").decode()
+    # With the media types, so that a file whose type is corrected gets a new address too.
+    contents = repr([(name, _type(name), body) for name, body in files.items()])
+    folder = sha256(contents.encode()).hexdigest()[:12]
+
+    def moved(match: re.Match[str]) -> str:
+        attribute, name = match.groups()
+        if name not in files:
+            raise PublishError(f"index.html names {name}, which is not in web/. Correct the {attribute}.")
+        return f'{attribute}="{folder}/{name}'
+
+    # The header of the CDN can name the API by a wildcard only; the page may call what both policies allow.
+    urls = (urlsplit(outputs[name]) for name in ("ApiUrl", "TempBucketUrl"))
+    policy = " ".join(["connect-src 'self'", *(f"{url.scheme}://{url.netloc}" for url in urls)])
+    meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+    if CHARSET not in index:
+        raise PublishError(f"index.html has no {CHARSET}. Put it back: the policy goes behind it.")
+    index = REFERENCE.sub(moved, index).replace(CHARSET, f"{CHARSET}\n{meta}", 1)
+    config = json.dumps(page_config(outputs))
+    return {f"{folder}/{name}": body for name, body in files.items()} | {
+        "config.json": config.encode(),
+        "index.html": index.encode(),
+    }
+
+
+def page_config(outputs: dict[str, str]) -> dict[str, Any]:
+    """Return what the page has to know, with the answer of GET /api/settings; raises PublishError."""
+    try:  # as the functions read it
+        config = Config.from_env({"RATE_LIMIT": outputs["RateLimit"], "RETENTION_MINUTES": outputs["RetentionMinutes"]})
+    except ValueError as error:
+        raise PublishError(f"the stack has a parameter that Pinch cannot use. {error}") from error
+    return {"api_url": outputs["ApiUrl"].rstrip("/"), "settings": settings_document(config)}
+
+
+def _type(name: str) -> str:
+    """Return the Content-Type of a file; raises PublishError for a kind that web/ did not have yet."""
+    suffix = Path(name).suffix
+    if suffix not in MEDIA_TYPES:
+        raise PublishError(f"{name} has no media type. Add {suffix!r} to MEDIA_TYPES in infra/publish.py.")
+    return MEDIA_TYPES[suffix]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
