@@ -8,7 +8,6 @@ import sys
 import threading
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
@@ -17,16 +16,14 @@ from moto.server import ThreadedMotoServer
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from infra.page import with_page
-from infra.resources import create_bucket, create_table
+from infra.resources import create_table, ensure_bucket
+from infra.sweeper import sweep_often
 from optimizer.app import create_app
 from optimizer.config import Config
 from optimizer.store import TempStore
 
 HOST = "127.0.0.1"
 EMBEDDED_COUNTERS = "dynamodb://pinch-counters"
-MAX_SWEEP_SECONDS = 5 * 60.0  # as the schedule in template.yaml
-
-log = logging.getLogger("pinch")
 
 
 def main() -> int:
@@ -73,7 +70,7 @@ def start(config: Config, cleanup: ExitStack, stop: threading.Event) -> None:
     config = replace(config, page_origin=config.page_origin or origin)
     if not config.s3_endpoint_url:
         config = _embed(config, _start_emulator(cleanup))
-    _ensure_bucket(config)
+    ensure_bucket(config)
     store = TempStore.connect(config)
     app = with_page(create_app(config, store), config)
     server = make_server(HOST, config.port, app, threaded=True, request_handler=_Quiet, fd=listener.fileno())
@@ -108,28 +105,6 @@ def _start_emulator(cleanup: ExitStack) -> str:
     cleanup.callback(emulator.stop)
     _, port = emulator.get_host_and_port()
     return f"http://{HOST}:{port}"
-
-
-def _ensure_bucket(config: Config) -> None:
-    client = boto3.client("s3", endpoint_url=config.s3_endpoint_url, region_name=config.aws_region)
-    try:
-        client.head_bucket(Bucket=config.temp_bucket)
-    except ClientError:
-        create_bucket(client, config.temp_bucket, {"PageOrigin": str(config.page_origin)})
-
-
-def sweep_seconds(retention_minutes: int) -> float:
-    """Return how often to sweep: as the deployment does, more often when the retention is short."""
-    return min(MAX_SWEEP_SECONDS, retention_minutes * 60 / 6)
-
-
-def sweep_often(store: TempStore, config: Config, stop: threading.Event) -> None:
-    """Sweep until `stop` is set."""
-    while not stop.wait(sweep_seconds(config.retention_minutes)):
-        try:
-            store.sweep(datetime.now(UTC))
-        except Exception:  # the next sweep may succeed; the retention depends on there being one
-            log.exception("the sweep failed")
 
 
 if __name__ == "__main__":

@@ -6,11 +6,15 @@ moto's own CloudFormation drops those silently; this reader raises on whatever i
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import yaml
+from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
+
+    from optimizer.config import Config
 
 TEMPLATE = Path(__file__).parent.parent / "template.yaml"
 
@@ -64,6 +68,15 @@ def create_bucket(client: "S3Client", name: str, parameters: dict[str, str], log
     client.put_bucket_lifecycle_configuration(
         Bucket=name, LifecycleConfiguration={"Rules": [_lifecycle_rule(rule) for rule in lifecycle["Rules"]]}
     )
+
+
+def ensure_bucket(config: "Config") -> None:
+    """Create the temp bucket on the S3 that the config names, unless it is there; raises what boto3 does."""
+    client = boto3.client("s3", endpoint_url=config.s3_endpoint_url, region_name=config.aws_region)
+    try:
+        client.head_bucket(Bucket=config.temp_bucket)
+    except ClientError:
+        create_bucket(client, config.temp_bucket, {"PageOrigin": str(config.page_origin)})
 
 
 def create_table(client: "DynamoDBClient", name: str, logical_id: str = "CounterTable") -> None:

@@ -1,6 +1,7 @@
 """Sets up what `make run` and `make test` need; standard library only, since nothing is installed yet.
 
     python3 infra/setup.py local   a virtual environment with the product
+    python3 infra/setup.py deploy  the same, and the SAM CLI
     python3 infra/setup.py dev     and with the tools of tests and lint, Node packages, a browser and Redis
 
 Each part is set up once and again when the file that lists it changes.
@@ -27,11 +28,13 @@ class SetupError(Exception):
 
 
 def main(target: str) -> int:
-    """Set up the target, `local` or `dev`. Returns the exit status."""
+    """Set up the target, `local`, `deploy` or `dev`. Returns the exit status."""
     try:
         if not os.access(ROOT, os.W_OK):
             raise SetupError(f"the folder {ROOT} cannot be written. Clone the project where you may write.")
-        _install_python_packages(target)
+        _install_python_packages("dev" if target == "dev" else "local")
+        if target == "deploy":
+            install_tools("aws-sam-cli")
         if target == "dev":
             install_tools()
             _install_node_packages()
@@ -47,13 +50,13 @@ def _install_python_packages(target: str) -> None:
     _install(VENV, f".{target}-ready", wanted, ["-r", ROOT / f"requirements-{target}.txt"])
 
 
-def install_tools() -> None:
-    """Install each line of requirements-tools.txt into .tools/<name>."""
+def install_tools(only: str = "") -> None:
+    """Install each line of requirements-tools.txt into .tools/<name>, or just one of them."""
     for line in (ROOT / "requirements-tools.txt").read_text().splitlines():
         requirement = line.partition("#")[0].strip()
-        if requirement:
-            wanted = _digest(extra=requirement + sys.version)
-            _install(TOOLS / requirement.partition("==")[0], ".ready", wanted, [requirement])
+        name = requirement.partition("==")[0]
+        if requirement and only in ("", name):
+            _install(TOOLS / name, ".ready", _digest(extra=requirement + sys.version), [requirement])
 
 
 def _install(environment: Path, stamp_name: str, wanted: str, what: list[object]) -> None:

@@ -18,32 +18,26 @@ def ministack() -> Iterator[str]:
     """Yield the address of an S3 and DynamoDB that check signatures, policies and expiry as AWS does (keys: test)."""
     port = free_port()
     options = {"AUTH": "true", "BIND_HOST": HOST, "GATEWAY_PORT": str(port), "SERVICES": "s3,dynamodb"}
-    server = subprocess.Popen(
-        [MINISTACK],
-        env=os.environ | options | {"IOT_MTLS_ENABLED": "0"},  # it would listen to the world
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        wait_until_open(port, server)
+    with _server([str(MINISTACK)], port, options | {"IOT_MTLS_ENABLED": "0"}):  # it would listen to the world
         yield f"http://{HOST}:{port}"
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
 
 
 @contextmanager
 def redis_server() -> Iterator[str]:
     """Yield the address of a Redis that keeps nothing."""
     port = free_port()
-    server = subprocess.Popen(
-        ["redis-server", "--bind", HOST, "--port", str(port), "--save", "", "--appendonly", "no"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    command = ["redis-server", "--bind", HOST, "--port", str(port), "--save", "", "--appendonly", "no"]
+    with _server(command, port, {}):
+        yield f"redis://{HOST}:{port}"
+
+
+@contextmanager
+def _server(command: list[str], port: int, environ: dict[str, str]) -> Iterator[None]:
+    quiet = subprocess.DEVNULL
+    server = subprocess.Popen(command, env=os.environ | environ, stdout=quiet, stderr=quiet)
     try:
         wait_until_open(port, server)
-        yield f"redis://{HOST}:{port}"
+        yield
     finally:
         server.terminate()
         server.wait(timeout=20)

@@ -10,7 +10,7 @@ from datetime import datetime
 import pytest
 import requests
 
-from infra import local
+from infra import local, sweeper
 from infra.local import HOST
 from infra.page import WEB
 from optimizer.config import Config
@@ -68,7 +68,7 @@ def test_the_page_under_another_name_leads_to_the_one_that_s3_answers(address: s
 def test_the_sweeper_goes_on_after_a_failure_until_it_is_stopped(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(local, "MAX_SWEEP_SECONDS", 0.01)
+    monkeypatch.setattr(sweeper, "MAX_SWEEP_SECONDS", 0.01)
     stop = threading.Event()
     moments = []
 
@@ -83,7 +83,7 @@ def test_the_sweeper_goes_on_after_a_failure_until_it_is_stopped(
             stop.set()
             return 0
 
-    local.sweep_often(FailsOnce(), Config(), stop)
+    sweeper.sweep_often(FailsOnce(), Config(), stop)
 
     assert len(moments) == 2
     assert "S3 is away" in caplog.text
@@ -101,7 +101,7 @@ def test_a_port_that_needs_root_is_told_in_one_sentence(monkeypatch: pytest.Monk
 
 def test_the_sweeper_is_started_with_the_rest(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     swept, stop = threading.Event(), threading.Event()
-    monkeypatch.setattr(local, "MAX_SWEEP_SECONDS", 0.01)
+    monkeypatch.setattr(sweeper, "MAX_SWEEP_SECONDS", 0.01)
     monkeypatch.setattr(TempStore, "sweep", lambda *_: swept.set())
 
     with ExitStack() as cleanup:
@@ -115,7 +115,7 @@ def test_the_sweeper_is_started_with_the_rest(s3_url: str, monkeypatch: pytest.M
 def test_the_sweeper_runs_often_enough_for_any_retention(minutes: int) -> None:
     oldest_left = minutes * 60 * 2 / 3
 
-    assert oldest_left + local.sweep_seconds(minutes) < minutes * 60
+    assert oldest_left + sweeper.sweep_seconds(minutes) < minutes * 60
 
 
 def test_an_s3_of_ones_own_is_used_and_gets_the_bucket_of_the_template(s3_url: str) -> None:

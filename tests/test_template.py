@@ -101,7 +101,7 @@ def statements(resource: str) -> list[dict[str, Any]]:
 )
 def test_a_function_may_do_what_it_does_and_nothing_else(role: str, actions: str) -> None:
     allowed = statements(role)
-    named = []
+    named: list[str] = []
     for each in allowed:
         named += [each["Action"]] if isinstance(each["Action"], str) else each["Action"]
 

@@ -1,0 +1,40 @@
+# Page and API under Gunicorn: docker build -t pinch .
+# The target `emulator` is an S3 for one machine, for compose.yaml; the product has nothing of it.
+
+FROM python:3.13-slim AS packages
+WORKDIR /app
+COPY constraints.txt requirements.txt requirements-container.txt ./
+# The environment has no pip of its own; pip compiles what it installs.
+RUN python -m venv --without-pip /venv \
+    && pip --python /venv/bin/python install --no-cache-dir --disable-pip-version-check -r requirements-container.txt
+
+FROM packages AS emulator
+COPY requirements-local.txt ./
+RUN pip --python /venv/bin/python install --no-cache-dir --disable-pip-version-check -r requirements-local.txt
+COPY functions functions
+COPY infra infra
+COPY template.yaml ./
+ENV PATH=/venv/bin:$PATH PYTHONPATH=functions:. PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+USER 10001:10001
+CMD ["moto_server", "--host", "0.0.0.0", "--port", "5002"]
+
+FROM python:3.13-slim
+WORKDIR /app
+COPY --from=packages /venv /venv
+COPY functions functions
+COPY infra infra
+COPY web web
+RUN python -m compileall -q functions infra
+# Each worker is a process of its own and optimizes one image at a time, since each image may take a gigabyte: what an
+# app asks os.cpu_count() for is told by PYTHON_CPU_COUNT.
+ENV PATH=/venv/bin:$PATH \
+    PYTHONPATH=functions:. \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    PYTHON_CPU_COUNT=1
+# Nobody's number on the host; all files are root's, so that the product cannot change itself.
+USER 10001:10001
+EXPOSE 5001
+HEALTHCHECK --interval=10s --timeout=5s --start-period=20s \
+    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f\"http://127.0.0.1:{os.environ.get('PORT') or 5001}/api/health\", timeout=4)"]
+CMD ["gunicorn", "--config", "infra/gunicorn.conf.py", "infra.container:app"]

@@ -1,0 +1,23 @@
+"""The whole product for Gunicorn in a container: page and API on one address, S3 and Redis elsewhere."""
+
+import sys
+from dataclasses import replace
+
+from botocore.exceptions import BotoCoreError
+from limits.errors import ConfigurationError
+
+from infra.page import with_page
+from optimizer.app import create_app
+from optimizer.config import Config
+from optimizer.store import TempStore
+from optimizer.telemetry import log_as_json
+
+log_as_json()
+try:
+    config = Config.from_env()
+    # What the page is opened as when the container's port is published as it is.
+    config = replace(config, page_origin=config.page_origin or f"http://127.0.0.1:{config.port}")
+    store = TempStore.connect(config)
+    app = with_page(create_app(config, store), config)
+except (ValueError, ConfigurationError, BotoCoreError) as error:
+    sys.exit(f"Pinch cannot start: {error}")
