@@ -5,6 +5,8 @@ make build ARCHITECTURE=x86_64
 """
 
 import argparse
+import gzip
+import json
 import os
 import platform
 import shutil
@@ -54,6 +56,7 @@ def build(output: Path, architecture: str, python: str) -> int:
     if done.returncode:
         raise BuildError(f"the dependencies could not be installed: {done.stderr[-2_000:]}")
     _remove_unused(output)
+    _trim_services(output / "botocore" / "data")
     shutil.copytree(
         ROOT / "functions" / "optimizer", output / "optimizer", ignore=shutil.ignore_patterns("__pycache__")
     )
@@ -74,9 +77,30 @@ def _remove_unused(output: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def _trim_services(data: Path) -> None:
+    """Take out of botocore's descriptions what is read at every start and never used: prose, and other services."""
+    for path in [*data.rglob("service-2.json.gz"), *data.rglob("service-2.json")]:
+        opened = gzip.open if path.suffix == ".gz" else open
+        with opened(path, "rt") as file:
+            description = json.load(file, object_hook=_without_prose)
+        with opened(path, "wt") as file:
+            json.dump(description, file, separators=(",", ":"))
+    endpoints = data / "endpoints.json"
+    described = json.loads(endpoints.read_text())
+    for partition in described["partitions"]:
+        partition["services"] = {
+            name: partition["services"][name] for name in SERVICES if name in partition["services"]
+        }
+    endpoints.write_text(json.dumps(described, separators=(",", ":")))
+
+
+def _without_prose(described: dict[str, object]) -> dict[str, object]:
+    return described | {"documentation": ""} if isinstance(described.get("documentation"), str) else described
+
+
 def _compile(output: Path, python: str) -> None:
     """Compile for just this version; a zip keeps no times, so the files say that they need not be checked."""
-    interpreter = _find(python)
+    interpreter = find_python(python)
     if interpreter is None:
         print(
             f"There is no Python {python} here to compile for the runtime: the functions will start more slowly, by "
@@ -88,7 +112,7 @@ def _compile(output: Path, python: str) -> None:
     subprocess.run([*interpreter, "-m", "compileall", *options, str(output)], env=_environment(python), check=True)
 
 
-def _find(python: str) -> list[str] | None:
+def find_python(python: str) -> list[str] | None:
     """Return the command that runs this version of Python, or None."""
     for command in (sys.executable, f"python{python}"):
         code = ["-c", "import sys; print('%d.%d' % sys.version_info[:2])"]

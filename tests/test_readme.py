@@ -8,9 +8,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import boto3
+import pytest
 from PIL import Image
 
-from infra.readme import with_settings_table
+from infra import cost
+from infra.readme import with_tables
 from optimizer.config import Config
 from optimizer.settings import PROPERTIES
 from tests.journey import photo
@@ -19,8 +21,9 @@ from tests.product import running
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
 
-def test_the_settings_table_is_that_of_the_declaration() -> None:
-    assert with_settings_table(README) == README
+def test_the_tables_are_those_of_the_declaration_and_of_the_benchmark() -> None:
+    assert with_tables(README) == README
+    assert cost.table(cost.kept_results()) in README
     assert all(f"| `{name}` |" in README for name in PROPERTIES)
 
 
@@ -55,3 +58,11 @@ def test_the_walk_through_works_as_it_is_printed(tmp_path: Path) -> None:
     assert done.stdout.rstrip().endswith("204")
     assert Image.open(BytesIO((tmp_path / "photo.webp").read_bytes())).format == "WEBP"
     assert left == 0
+
+
+def test_what_an_image_costs_grows_with_its_time_and_bytes_as_priced() -> None:
+    nothing = cost.dollars_per_1000(0, 0)
+
+    assert cost.dollars_per_1000(1, 0) - nothing == pytest.approx(1_000 * 3008 / 1024 * cost.LAMBDA_GB_SECOND)
+    assert cost.dollars_per_1000(0, 10**6) - nothing == pytest.approx(cost.TRANSFER_GB)
+    assert nothing > 1_000 * cost.REQUESTS * cost.HTTP_API_REQUEST

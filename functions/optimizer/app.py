@@ -33,7 +33,7 @@ def create_app(config: Config, store: TempStore | None = None) -> Flask:
     def begin() -> None:
         context = request.environ.get("awsgi.context")
         telemetry.begin(
-            getattr(context, "aws_request_id", None) or uuid.uuid4().hex, getattr(context, "function_name", None)
+            getattr(context, "aws_request_id", None) or str(uuid.uuid4()), getattr(context, "function_name", None)
         )
 
     limiter = create_limiter(config)

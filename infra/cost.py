@@ -1,0 +1,84 @@
+"""Computes what the product costs on AWS, from docs/benchmark.json and the prices below; `make format` writes it into
+the README.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from infra.resources import load_template
+
+RESULTS = Path(__file__).parent.parent / "docs" / "benchmark.json"
+
+# Dollars, on-demand list prices of us-east-1 as known on this date; free tiers are left out.
+PRICES_OF = "2026-11-23"
+LAMBDA_GB_SECOND = 0.0000133334  # arm64
+LAMBDA_REQUEST = 0.20e-6
+HTTP_API_REQUEST = 1.00e-6
+S3_PUT = 5e-6  # also POST and LIST; DELETE is free
+S3_GET = 0.4e-6  # also HEAD
+DYNAMODB_WRITE = 0.625e-6
+DYNAMODB_READ = 0.125e-6  # of up to 4 KB, strongly consistent
+TRANSFER_GB = 0.09  # from S3 to the internet; in is free
+LOG_GB = 0.50
+
+# One image: presign, upload, optimize once, download, discard; and what each request does.
+REQUESTS = 3
+COUNTED_REQUESTS = 2
+PUTS = 3  # the upload, the result, the listing of a discard
+GETS = 6  # HEAD source, HEAD result, GET source, HEAD source after saving, the download, and one to spare
+SECONDS_BESIDE_THE_PIPELINE = 0.15  # calls to S3 and DynamoDB within the region, and the two short requests
+LOG_BYTES = 3 * 700
+SWEEPS_A_MONTH = 30 * 24 * 12
+SWEEP_SECONDS, SWEEP_GB, SWEEP_LISTS = 0.2, 0.5, 2
+
+
+def dollars_per_1000(seconds: float, result_bytes: int) -> float:
+    """Return what a thousand images cost that take the pipeline so long and come out so large."""
+    memory_gb: float = load_template()["Parameters"]["MemorySize"]["Default"] / 1024
+    image = (
+        (seconds + SECONDS_BESIDE_THE_PIPELINE) * memory_gb * LAMBDA_GB_SECOND
+        + REQUESTS * (LAMBDA_REQUEST + HTTP_API_REQUEST)
+        + COUNTED_REQUESTS * (DYNAMODB_WRITE + DYNAMODB_READ)
+        + PUTS * S3_PUT
+        + GETS * S3_GET
+        + result_bytes / 1e9 * TRANSFER_GB
+        + LOG_BYTES / 1e9 * LOG_GB
+    )
+    return image * 1_000
+
+
+def idle_dollars() -> float:
+    """Return what a month without visitors costs beyond the stored page: the sweep's runs."""
+    return SWEEPS_A_MONTH * (LAMBDA_REQUEST + SWEEP_SECONDS * SWEEP_GB * LAMBDA_GB_SECOND + SWEEP_LISTS * S3_PUT)
+
+
+def table(results: dict[str, Any]) -> str:
+    """Return the README's table, from what `make bench` kept."""
+    rows = [
+        "| source | pipeline | result | 1 000 images | 10 000 images a month |",
+        "|---|---|---|---|---|",
+    ]
+    for image in results["images"]:
+        cost = dollars_per_1000(image["seconds"], image["bytes"])
+        month = 10 * cost + idle_dollars()
+        rows.append(
+            f"| {image['megapixels']} MP JPEG, {image['source_bytes'] / 1e6:.1f} MB | {image['seconds']:.2f} s "
+            f"| {image['bytes'] / 1e6:.1f} MB | ${cost:.2f} | ${month:.2f} |"
+        )
+    return "\n".join(
+        [
+            *rows,
+            "",
+            f"Measured on {results['date']} ({results['machine']}, one core); prices of us-east-1 as known on "
+            f"{PRICES_OF}, named in `infra/cost.py`, without the free tiers. A month without visitors costs "
+            f"${idle_dollars():.2f}, for the sweeps, and the storage of a page of 0.2 MB; alarms and metrics are "
+            "within what CloudWatch gives to every account.",
+        ]
+    )
+
+
+def kept_results() -> dict[str, Any]:
+    """Return what the last `make bench` kept."""
+    results: dict[str, Any] = json.loads(RESULTS.read_text())
+    return results
