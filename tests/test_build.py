@@ -1,0 +1,72 @@
+"""The artefact for the other processor, and what the repository must not hold."""
+
+import re
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from infra import build as building
+from infra.build import BuildError, build, find_python, own_architecture, runtime
+
+ROOT = Path(__file__).parent.parent
+ELF_MACHINE = {"arm64": 183, "x86_64": 62}  # e_machine: EM_AARCH64, EM_X86_64
+SECRET = re.compile(rb"AKIA[0-9A-Z]{16}|-----BEGIN [A-Z ]*PRIVATE KEY|aws_secret_access_key\s*=\s*[A-Za-z0-9/+]{40}")
+
+
+@pytest.fixture(scope="module")
+def arm64(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("arm64") / "functions"
+    assert build(output, "arm64", runtime()) <= 200 * 10**6
+    return output
+
+
+def test_every_library_is_for_the_processor_and_none_is_left_to_compile(arm64: Path) -> None:
+    libraries = [path for path in arm64.rglob("*") if ".so" in path.suffixes and path.is_file()]
+    machines = {struct.unpack_from("<H", path.read_bytes()[:20], 18)[0] for path in libraries}
+
+    assert len(libraries) > 50
+    assert machines == {ELF_MACHINE["arm64"]}
+    assert list(arm64.glob("cv2/cv2*.so"))
+
+
+def test_the_modules_are_compiled_for_the_runtime_wherever_its_python_is(arm64: Path) -> None:
+    compiled = {path.suffixes[0] for path in arm64.rglob("*.pyc")}
+
+    assert compiled == ({f".cpython-{runtime().replace('.', '')}"} if find_python(runtime()) else set())
+
+
+def test_no_secret_is_in_the_repository_or_the_artefact(arm64: Path) -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
+        "\n"
+    )
+    files = [ROOT / name for name in tracked if name and (ROOT / name).is_file()]
+    files += [path for path in (arm64 / "optimizer").rglob("*") if path.is_file()]
+
+    assert [path for path in files if SECRET.search(path.read_bytes())] == []
+
+
+def test_without_the_runtimes_python_the_artefact_is_built_and_the_cost_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    building._compile(tmp_path, "3.99")
+
+    assert "no Python 3.99 here" in capsys.readouterr().err
+
+
+def test_a_dependency_without_a_wheel_is_told(tmp_path: Path) -> None:
+    with pytest.raises(BuildError, match="could not be installed"):
+        build(tmp_path / "functions", own_architecture(), "3.4")
+
+
+def test_an_artefact_that_lambda_would_refuse_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(building, "MAX_BYTES", 1)
+    monkeypatch.setattr("subprocess.run", lambda *_, **__: subprocess.CompletedProcess([], 0))
+    monkeypatch.setattr(building, "_remove_unused", lambda _: None)
+    monkeypatch.setattr(building, "_trim_services", lambda _: None)
+    monkeypatch.setattr(building, "find_python", lambda _: [sys.executable])
+
+    with pytest.raises(BuildError, match="Lambda takes 0"):
+        build(tmp_path / "functions", "arm64", "3.13")
