@@ -22,6 +22,7 @@ from werkzeug.serving import make_server
 
 from infra.resources import create_table
 from optimizer.dynamodb_storage import DynamoDBStorage
+from optimizer.rate_limit import RequestStorage
 
 EMULATORS = ("moto", "ministack")
 TABLE = "counters"
@@ -51,7 +52,9 @@ def uris(moto_in_turn: str, ministack_url: str, redis_url: str) -> dict[str, str
 
 @pytest.fixture(params=["memory", "redis", *EMULATORS])
 def storage(request: pytest.FixtureRequest, uris: dict[str, str]) -> Any:
-    return storage_from_string(uris[request.param])
+    storage = storage_from_string(uris[request.param])
+    assert isinstance(storage, RequestStorage) == (request.param in EMULATORS)  # that of the app, outside of it
+    return storage
 
 
 @pytest.fixture(params=EMULATORS)
@@ -190,6 +193,37 @@ class TestCalls:
 
             assert dynamodb.incr(key, 60) == 1
         assert len(calls) == 2
+
+    def test_a_hit_that_the_previous_window_refuses_costs_two_calls_as_well(
+        self, dynamodb: DynamoDBStorage, key: str, calls: list[str]
+    ) -> None:
+        with travel(ON_THE_MINUTE, tick=False) as clock:
+            dynamodb.acquire_sliding_window_entry(key, 5, 60, amount=5)
+            clock.shift(60)
+            calls.clear()
+
+            assert dynamodb.hit_sliding_window(key, 5, 60) == (False, (5, 60.0, 0, 120.0))
+        assert len(calls) == 2
+
+    def test_more_than_the_limit_at_once_is_refused(self, dynamodb: DynamoDBStorage, key: str) -> None:
+        assert not dynamodb.acquire_sliding_window_entry(key, 5, 60, amount=6)
+
+    def test_a_window_that_another_process_begins_meanwhile_is_joined(
+        self, uri: str, dynamodb: DynamoDBStorage, key: str, calls: list[str]
+    ) -> None:
+        other = DynamoDBStorage(uri)
+
+        def overtake(**_: Any) -> None:
+            if len(calls) == 1:
+                other.incr(key, 60)
+
+        with travel(ON_THE_MINUTE, tick=False) as clock:
+            other.incr(key, 60)
+            clock.shift(61)
+            dynamodb._client.meta.events.register("before-call.dynamodb.UpdateItem", overtake)
+
+            assert dynamodb.incr(key, 60) == 2
+        assert len(calls) == 3
 
     @pytest.mark.parametrize("hits", [1, 5, 8], ids=["first", "last admitted", "refused"])
     def test_a_sliding_window_costs_two_calls_a_hit(

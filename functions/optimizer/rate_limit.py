@@ -6,7 +6,7 @@ from functools import wraps
 from ipaddress import IPv6Address, ip_address
 from typing import Any, TypeVar, cast
 
-from flask import g, request
+from flask import g, has_request_context, request
 from flask_limiter import Limiter
 from limits import RateLimitItem
 
@@ -25,14 +25,16 @@ class RequestStorage(DynamoDBStorage):
 
     def acquire_sliding_window_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         try:
-            admitted, g.sliding_window = self.hit_sliding_window(key, limit, expiry, amount)
+            admitted, seen = self.hit_sliding_window(key, limit, expiry, amount)
         except self.base_exceptions as error:
             note(limiter_error=str(error))
             raise
+        if has_request_context():
+            g.sliding_window = seen
         return admitted
 
     def get_sliding_window(self, key: str, expiry: int) -> SlidingWindow:
-        seen: SlidingWindow | None = g.get("sliding_window")
+        seen: SlidingWindow | None = g.get("sliding_window") if has_request_context() else None
         return seen or super().get_sliding_window(key, expiry)
 
 
