@@ -26,8 +26,8 @@ run: ## Serve the whole product on http://127.0.0.1:5001 (PORT=... for another p
 	@$(SETUP) local
 	@exec $(BIN)/python -m infra.local
 
-test: lint ## Check everything: lint, types, unit, Lambda-event and browser tests
-	@$(BIN)/python -m pytest -q --cov --cov-report=term
+test: lint ## Check everything: lint, types, unit, Lambda-runtime and browser tests
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile --cov --cov-report=term
 
 lint: ## Lint and type-check Python, JavaScript and the template
 	@$(SETUP) dev
