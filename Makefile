@@ -18,6 +18,7 @@ export SAM_CLI_TELEMETRY = 0
 STACK = pinch
 ARCHITECTURE = arm64
 PARAMETERS =
+OPTIONS =
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
@@ -56,9 +57,9 @@ destroy: ## Delete all that make deploy made
 	@$(BIN)/python -m infra.destroy $(STACK)
 	$(SAM)/sam delete --stack-name $(STACK)
 
-sam-local: ## Serve the product as the SAM CLI emulates it; needs Docker
+sam-local: ## Serve the product as the SAM CLI emulates it; needs Docker (OPTIONS=... for sam local start-api)
 	@$(SETUP) deploy
-	@exec $(BIN)/python -m infra.sam_local
+	@exec $(BIN)/python -m infra.sam_local $(OPTIONS)
 
 bench: ## Measure: cold start, overhead, time and memory of an image, and what it costs
 	@$(SETUP) dev

@@ -45,9 +45,13 @@ def runtime() -> str:
 def build(output: Path, architecture: str, python: str) -> int:
     """Fill the folder with the artefact for a processor and a version of Python, and return its bytes.
 
-    Raises BuildError when a wheel is missing or the artefact is larger than Lambda takes.
+    Raises BuildError when a wheel is missing, the folder holds something else, or the artefact is larger than Lambda
+    takes.
     """
-    shutil.rmtree(output, ignore_errors=True)
+    if output.exists():
+        if any(output.iterdir()) and not (output / "optimizer").is_dir():
+            raise BuildError(f"{output} holds something else. Name a folder that is empty or does not exist.")
+        shutil.rmtree(output)
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
     target = ["--target", str(output), "--python-version", python, "--implementation", "cp", "--only-binary", ":all:"]
     platforms = [word for name in PLATFORMS[architecture] for word in ("--platform", name)]
@@ -80,11 +84,12 @@ def _remove_unused(output: Path) -> None:
 def _trim_services(data: Path) -> None:
     """Take out of botocore's descriptions what is read at every start and never used: prose, and other services."""
     for path in [*data.rglob("service-2.json.gz"), *data.rglob("service-2.json")]:
-        opened = gzip.open if path.suffix == ".gz" else open
-        with opened(path, "rt") as file:
-            description = json.load(file, object_hook=_without_prose)
-        with opened(path, "wt") as file:
-            json.dump(description, file, separators=(",", ":"))
+        packed = path.suffix == ".gz"
+        description = json.loads(
+            gzip.decompress(path.read_bytes()) if packed else path.read_bytes(), object_hook=_without_prose
+        )
+        text = json.dumps(description, separators=(",", ":")).encode()
+        path.write_bytes(gzip.compress(text, mtime=0) if packed else text)  # the same bytes whenever it is built
     endpoints = data / "endpoints.json"
     described = json.loads(endpoints.read_text())
     for partition in described["partitions"]:
@@ -109,7 +114,9 @@ def _compile(output: Path, python: str) -> None:
         )
         return
     options = ["--invalidation-mode", "unchecked-hash", "-s", str(output), "-qq", "-j", "0"]
-    subprocess.run([*interpreter, "-m", "compileall", *options, str(output)], env=_environment(python), check=True)
+    subprocess.run(
+        [*interpreter, "-I", "-m", "compileall", *options, str(output)], env=_environment(python), check=True
+    )
 
 
 def find_python(python: str) -> list[str] | None:

@@ -10,9 +10,7 @@ from infra.page import with_page
 from optimizer.app import create_app
 from optimizer.config import Config
 from optimizer.store import TempStore
-from optimizer.telemetry import log_as_json
 
-log_as_json()
 try:
     config = Config.from_env()
     # What the page is opened as when the container's port is published as it is.

@@ -9,16 +9,31 @@ import sys
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+BUCKETS = ("PageBucket", "TempBucket")
+
+
+class DestroyError(Exception):
+    """Why nothing, or not all, was deleted, in one sentence."""
+
 
 def empty_buckets(stack: str) -> int:
-    """Delete every object of every bucket that the stack made, and return how many there were.
+    """Delete every object of the two buckets that template.yaml made in the stack, and return how many there were.
 
-    Raises an error of boto3 when the stack is missing or AWS does not let us.
+    Raises DestroyError when it is not a stack of that template or S3 keeps an object, or an error of boto3.
     """
-    described = boto3.client("cloudformation").describe_stack_resources(StackName=stack)["StackResources"]
-    buckets = [each["PhysicalResourceId"] for each in described if each["ResourceType"] == "AWS::S3::Bucket"]
-    s3 = boto3.resource("s3")
-    return sum(len(answer.get("Deleted", [])) for name in buckets for answer in s3.Bucket(name).objects.all().delete())
+    resources = boto3.client("cloudformation").describe_stack_resources(StackName=stack)["StackResources"]
+    made = {each["LogicalResourceId"]: each for each in resources if each["ResourceType"] == "AWS::S3::Bucket"}
+    if set(made) != set(BUCKETS):
+        raise DestroyError(f"{stack} is not a stack of Pinch, which has just these buckets: {', '.join(BUCKETS)}.")
+    left = [each for each in made.values() if each["ResourceStatus"] != "DELETE_COMPLETE"]
+    answers = [
+        answer
+        for bucket in left
+        for answer in boto3.resource("s3").Bucket(bucket["PhysicalResourceId"]).objects.all().delete()
+    ]
+    if any(answer.get("Errors") for answer in answers):
+        raise DestroyError("S3 did not delete all objects. Run it again.")
+    return sum(len(answer.get("Deleted", [])) for answer in answers)
 
 
 def main() -> int:
@@ -26,7 +41,7 @@ def main() -> int:
     parser.add_argument("stack")
     try:
         count = empty_buckets(parser.parse_args().stack)
-    except (BotoCoreError, ClientError) as error:
+    except (BotoCoreError, ClientError, DestroyError) as error:
         print(f"Pinch cannot empty the buckets: {error}", file=sys.stderr)
         return 1
     print(f"Deleted {count} objects.")

@@ -16,12 +16,23 @@ from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped
 # one sentence, where each worker would fail, be replaced and fail again.
 from infra import container
 from infra.sweeper import sweep_often
+from optimizer.telemetry import JsonFormatter
 
 bind = f"0.0.0.0:{container.config.port}"  # in the container's own network; the deployer chooses what to publish
 workers = int(os.environ.get("WEB_CONCURRENCY") or 4)
 threads = 8  # one optimizes, the others answer what is quick meanwhile
 timeout = 60
 graceful_timeout = 30  # a request on Lambda may take 28
+# Gunicorn's own lines go where ours go, in the same form, which holds no addresses.
+logconfig_dict = {
+    "formatters": {"json": {"()": JsonFormatter}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"level": "WARNING", "handlers": ["stderr"]},
+    "loggers": {
+        "gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True},
+        "optimizer": {"level": "INFO"},
+    },
+}
 control_socket_disable = True  # nobody uses it, and the root file system may be read-only
 
 if workers > 1 and container.config.ratelimit_storage_uri.startswith("memory:"):

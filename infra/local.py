@@ -8,6 +8,7 @@ import sys
 import threading
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
@@ -22,19 +23,18 @@ from optimizer.app import create_app
 from optimizer.config import Config
 from optimizer.store import TempStore
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
 HOST = "127.0.0.1"
 EMBEDDED_COUNTERS = "dynamodb://pinch-counters"
 
 
 def main() -> int:
     """Serve until interrupted. Returns the exit status; what keeps it from starting is told in one sentence."""
-    logging.basicConfig(format="%(message)s")
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    logging.getLogger("botocore").setLevel(logging.ERROR)
+    log_errors_only()
     if not os.environ.get("S3_ENDPOINT_URL"):
-        # The embedded S3 takes any credentials; boto3 insists on having some, and nobody's own belong there.
-        os.environ.pop("AWS_PROFILE", None)
-        os.environ.update(dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "local"))
+        use_no_credentials()
         os.environ["RATELIMIT_STORAGE_URI"] = os.environ.get("RATELIMIT_STORAGE_URI") or EMBEDDED_COUNTERS
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -47,6 +47,20 @@ def main() -> int:
             return 1
         stop.wait()
     return 0
+
+
+def log_errors_only() -> None:
+    """Keep the terminal for what a person has to know."""
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    logging.getLogger("botocore").setLevel(logging.ERROR)
+
+
+def use_no_credentials() -> None:
+    """The embedded S3 takes any credentials; boto3 insists on having some, and nobody's own belong there."""
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        os.environ.pop(name, None)
+    os.environ.update(dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "local"))
 
 
 def _listen(port: int) -> socket.socket:
@@ -69,16 +83,22 @@ def start(config: Config, cleanup: ExitStack, stop: threading.Event) -> None:
     origin = f"http://{HOST}" + (f":{config.port}" if config.port != 80 else "")
     config = replace(config, page_origin=config.page_origin or origin)
     if not config.s3_endpoint_url:
-        config = _embed(config, _start_emulator(cleanup))
+        config = embed(config, start_emulator(cleanup))
     ensure_bucket(config)
     store = TempStore.connect(config)
     app = with_page(create_app(config, store), config)
-    server = make_server(HOST, config.port, app, threaded=True, request_handler=_Quiet, fd=listener.fileno())
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    cleanup.callback(server.shutdown)
+    serve(app, listener, cleanup)
     threading.Thread(target=sweep_often, args=(store, config, stop), daemon=True).start()
     print(f"Pinch is ready at {origin}", flush=True)
     print(f"Uploads are deleted within {config.retention_minutes} minutes. Ctrl-C stops it.", flush=True)
+
+
+def serve(app: "WSGIApplication", listener: socket.socket, cleanup: ExitStack) -> None:
+    """Serve the app in a thread until `cleanup` ends it."""
+    host, port = listener.getsockname()
+    server = make_server(host, port, app, threaded=True, request_handler=_Quiet, fd=listener.fileno())
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    cleanup.callback(server.shutdown)
 
 
 class _Quiet(WSGIRequestHandler):
@@ -88,7 +108,7 @@ class _Quiet(WSGIRequestHandler):
         pass
 
 
-def _embed(config: Config, address: str) -> Config:
+def embed(config: Config, address: str) -> Config:
     """Return the config that uses the emulator, with its counter table in it."""
     config = replace(config, s3_endpoint_url=address)
     if config.ratelimit_storage_uri != EMBEDDED_COUNTERS:
@@ -98,13 +118,16 @@ def _embed(config: Config, address: str) -> Config:
     return replace(config, ratelimit_storage_uri=f"{EMBEDDED_COUNTERS}?endpoint_url={address}")
 
 
-def _start_emulator(cleanup: ExitStack) -> str:
-    """Start moto's S3 and DynamoDB on a free loopback port and return their address."""
-    emulator = ThreadedMotoServer(ip_address=HOST, port=0, verbose=False)
+def start_emulator(cleanup: ExitStack, host: str = HOST, port: int = 0) -> str:
+    """Start moto's S3 and DynamoDB, on a free port unless one is named, and return their address.
+
+    All of one process have the same buckets and tables.
+    """
+    emulator = ThreadedMotoServer(ip_address=host, port=port, verbose=False)
     emulator.start()
     cleanup.callback(emulator.stop)
     _, port = emulator.get_host_and_port()
-    return f"http://{HOST}:{port}"
+    return f"http://{host}:{port}"
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Serves web/ beside the API as the CDN does, where there is no CDN: on one machine and in a container."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ WEB = Path(__file__).parent.parent / "web"
 
 def with_page(api: "WSGIApplication", config: Config) -> "WSGIApplication":
     """Return an app that answers /api/ by `api` and everything else from web/."""
-    page = _page(config)
+    page = page_app(config)
     return lambda environ, start: (api if environ["PATH_INFO"].startswith("/api/") else page)(environ, start)
 
 
@@ -40,11 +41,11 @@ def content_security_policy(*origins: str) -> str:
     )
 
 
-def _page(config: Config) -> "WSGIApplication":
-    """Return an app that serves web/ with the security headers of the CDN."""
+def page_app(config: Config, api_url: str = "") -> "WSGIApplication":
+    """Return an app that serves web/ with the headers of the CDN; `api_url` is empty where the API has its origin."""
     s3_origin = config.s3_public_endpoint_url or config.s3_endpoint_url or ""
     headers = {
-        "Content-Security-Policy": content_security_policy(s3_origin),
+        "Content-Security-Policy": content_security_policy(s3_origin, api_url),
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "no-referrer",
         "Cache-Control": "no-cache",
@@ -58,7 +59,7 @@ def _page(config: Config) -> "WSGIApplication":
             # S3 answers one origin only, so that the page must not be open under another name.
             return redirect(f"{config.page_origin}/")
         if request.path == "/config.json":
-            response = Response('{"api_url": ""}', mimetype="application/json")
+            response = Response(json.dumps({"api_url": api_url}), mimetype="application/json")
         else:
             try:
                 path = request.path.removeprefix("/") or "index.html"

@@ -1,12 +1,15 @@
 """The artefact for the other processor, and what the repository must not hold."""
 
 import re
+import shutil
 import struct
 import subprocess
 import sys
 from pathlib import Path
 
+import botocore
 import pytest
+from time_machine import travel
 
 from infra import build as building
 from infra.build import BuildError, build, find_python, own_architecture, runtime
@@ -61,12 +64,50 @@ def test_a_dependency_without_a_wheel_is_told(tmp_path: Path) -> None:
         build(tmp_path / "functions", own_architecture(), "3.4")
 
 
+def test_a_folder_that_holds_something_else_is_never_emptied(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+
+    with pytest.raises(BuildError, match="holds something else"):
+        build(tmp_path, "arm64", "3.13")
+    assert (tmp_path / "thesis.txt").exists()
+
+
+def test_what_is_rewritten_has_the_same_bytes_whenever_it_is_built(tmp_path: Path) -> None:
+    data = Path(botocore.__file__).parent / "data"
+    made = []
+    for moment in ("2026-01-01", "2027-01-01"):
+        copy = tmp_path / moment
+        shutil.copytree(data / "s3", copy / "s3")
+        shutil.copy(data / "endpoints.json", copy)
+        with travel(moment):
+            building._trim_services(copy)
+        made.append({path.relative_to(copy): path.read_bytes() for path in copy.rglob("*") if path.is_file()})
+
+    assert made[0] == made[1]
+    assert len(made[0][Path("endpoints.json")]) < (data / "endpoints.json").stat().st_size / 10
+
+
+def test_the_callers_environment_does_not_lead_the_compiler_astray(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("PYTHONOPTIMIZE", "2")
+    (tmp_path / "a.py").write_text("")
+
+    building._compile(tmp_path, f"{sys.version_info.major}.{sys.version_info.minor}")
+
+    assert [path.name for path in tmp_path.rglob("*.pyc")] == [
+        f"a.cpython-{sys.version_info.major}{sys.version_info.minor}.pyc"
+    ]
+
+
 def test_an_artefact_that_lambda_would_refuse_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(building, "MAX_BYTES", 1)
     monkeypatch.setattr("subprocess.run", lambda *_, **__: subprocess.CompletedProcess([], 0))
     monkeypatch.setattr(building, "_remove_unused", lambda _: None)
     monkeypatch.setattr(building, "_trim_services", lambda _: None)
     monkeypatch.setattr(building, "find_python", lambda _: [sys.executable])
+    (tmp_path / "functions").mkdir()
 
     with pytest.raises(BuildError, match="Lambda takes 0"):
         build(tmp_path / "functions", "arm64", "3.13")

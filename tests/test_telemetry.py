@@ -1,6 +1,8 @@
 import json
 import logging
+import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +17,7 @@ from optimizer.store import TempStore
 from tests.journey import photo, upload
 
 CONTEXT = SimpleNamespace(aws_request_id="00000000-1111-2222-3333-444444444444", function_name="pinch-api")
+ADDRESS = "192.0.2.7"
 NO_TABLE = Config(ratelimit_storage_uri="dynamodb://no-such-table?endpoint_url=http://127.0.0.1:9")
 
 
@@ -45,7 +48,8 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[Log]:
 
 
 def call(app: Flask, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-    answer = app.test_client().open(path, method=method, json=body, environ_overrides={"awsgi.context": CONTEXT})
+    environ = {"awsgi.context": CONTEXT, "REMOTE_ADDR": ADDRESS}
+    answer = app.test_client().open(path, method=method, json=body, environ_overrides=environ)
     return answer.status_code, answer.get_json(silent=True)
 
 
@@ -104,10 +108,12 @@ def test_no_line_holds_a_name_an_address_a_link_or_an_id(app: Flask, log: Log) -
     call(app, "GET", f"/somewhere/{upload_id}")
     call(app, "POST", "/api/discard", {"ids": [upload_id]})
     telemetry.log.warning("Could not connect to %s", result["url"])
+    telemetry.log.warning("Read timeout on /bucket?list-type=2&prefix=results%%2F%s%%2F&x=%s", upload_id, upload_id)
+    telemetry.log.warning("Invalid request from ip=%s: %s", ADDRESS, "bad version")
     text = "\n".join(log.text)
 
-    assert len(log.lines) == 6
-    for private in ("holiday", "secret", "127.0.0.1,", upload_id, "ab" * 16, "X-Amz-Signature"):
+    assert len(log.lines) == 8
+    for private in ("holiday", "secret", ADDRESS, upload_id, "ab" * 16, "X-Amz-Signature"):
         assert private not in text
 
 
@@ -143,6 +149,23 @@ def test_a_storage_that_is_down_is_limited_per_instance_logged_once_a_minute_and
     assert [line["LimiterFallback"] for line in requests] == [1] * 31
     assert {line["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Name"] for line in requests} == {"LimiterFallback"}
     assert "Could not connect" in requests[0]["limiter_error"]
+
+
+@pytest.mark.parametrize("uri", [NO_TABLE.ratelimit_storage_uri, "redis://127.0.0.1:9"])
+def test_a_storage_that_goes_down_under_many_threads_fails_none_of_their_requests(store: TempStore, uri: str) -> None:
+    app = create_app(Config(ratelimit_storage_uri=uri), store)
+
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda _: call(app, "POST", "/api/uploads", []), range(8)))
+
+    assert [status for status, _ in answers] == [422] * 8
+
+
+def test_a_storage_that_hangs_is_given_up_as_one_that_refuses(store: TempStore) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        app = create_app(Config(ratelimit_storage_uri=f"redis://127.0.0.1:{silent.getsockname()[1]}"), store)
+
+        assert call(app, "POST", "/api/uploads", [])[0] == 422
 
 
 def test_a_warning_is_repeated_after_a_minute(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:

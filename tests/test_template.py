@@ -1,4 +1,7 @@
 import json
+import os
+import re
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -148,6 +151,69 @@ def test_no_link_to_the_temp_bucket_outlives_the_longest_that_is_signed() -> Non
     milliseconds = fresh["Condition"]["NumericGreaterThan"]["s3:signatureAge"]
     assert (fresh["Effect"], fresh["Principal"]) == ("Deny", "*")
     assert DOWNLOAD_LINK_SECONDS < milliseconds / 1_000 <= DOWNLOAD_LINK_SECONDS + 60
+
+
+@pytest.fixture(scope="module")
+def transformed() -> dict[str, Any]:
+    """The template as CloudFormation gets it."""
+    root = resources.TEMPLATE.parent
+    done = subprocess.run(
+        [root / ".tools" / "aws-sam-cli" / "bin" / "python", "-m", "infra.transformed"],
+        cwd=root,
+        env=os.environ | {"AWS_DEFAULT_REGION": "us-east-1", "PYTHONPATH": "functions:."},
+        capture_output=True,
+        check=True,
+    )
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def test_two_stacks_fit_beside_each_other(transformed: dict[str, Any]) -> None:
+    named = {
+        name: value
+        for name, body in transformed["Resources"].items()
+        for key, value in body["Properties"].items()
+        if key in ("Name", "BucketName", "TableName", "FunctionName", "RoleName", "LogGroupName")
+        and isinstance(value, str)
+    }
+
+    assert named == {}
+
+
+def test_a_failed_sweep_is_not_repeated_at_once(transformed: dict[str, Any]) -> None:
+    assert PROPERTIES["SweepFunction"]["EventInvokeConfig"] == {"MaximumRetryAttempts": 0}
+
+
+def test_the_parameters_of_the_readme_reach_the_template_as_they_are_meant() -> None:
+    root = resources.TEMPLATE.parent
+    (line,) = re.findall(r'PARAMETERS="(.*?)"', (root / "README.md").read_text())
+    parse = "import json, sys; from samcli.cli.types import CfnParameterOverridesType as T; "
+    parse += "print(json.dumps(T().convert(tuple(sys.argv[1:]), None, None)))"
+    command = f'exec .tools/aws-sam-cli/bin/python -c "{parse}" {line}'
+
+    done = subprocess.run(["sh", "-c", command], cwd=root, capture_output=True, text=True, check=True)
+
+    given = json.loads(done.stdout)
+    assert given.keys() <= TEMPLATE["Parameters"].keys()
+    assert Config.from_env({"RATE_LIMIT": given["RateLimit"]}).requests_per_minute == 60
+
+
+@pytest.mark.parametrize(
+    ("limit", "taken"),
+    [
+        *(("30 per minute", True), ("60/minute", True), ("5 per 10 seconds", True), ("1/hour", True)),
+        *(("60", False), ("0/minute", False), ("many", False), ("30 per minute;1/second", False)),
+    ],
+)
+def test_a_rate_limit_that_the_functions_cannot_read_is_refused_before_they_get_it(limit: str, taken: bool) -> None:
+    assert bool(re.fullmatch(TEMPLATE["Parameters"]["RateLimit"]["AllowedPattern"], limit)) is taken
+    if taken:
+        assert Config.from_env({"RATE_LIMIT": limit}).rate_limit == limit
+
+
+def test_a_name_and_its_certificate_are_given_together() -> None:
+    assert set(TEMPLATE["Rules"]) == {"NameNeedsCertificate", "CertificateNeedsName"}
+    assert TEMPLATE["Outputs"]["CdnDomain"]["Value"] == {"GetAtt": "PageCdn.DomainName"}
 
 
 def test_nothing_of_the_counters_stays() -> None:

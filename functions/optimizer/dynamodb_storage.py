@@ -32,15 +32,16 @@ class DynamoDBStorage(Storage, SlidingWindowCounterSupport, TimestampedSlidingWi
     **Fixed window**: one call a hit; one more for a hit that finds a window which ended unseen by this process, or that
     another process opens at the same moment. A window begins with its first hit.
 
-    **Sliding window counter**: two calls a hit, a read of the previous window, to which nobody adds any more, and the
-    conditional write. It takes the hits of the previous window for evenly spread. Where they were, no span of a
-    window's length holds more than the limit; at worst, when all came in its last moment, further ones are admitted as
-    the window slides, one every length / limit seconds, and such a span holds up to twice the limit.
+    **Sliding window counter**: two calls a hit, a read of the previous window and the conditional write. It takes the
+    hits of the previous window for evenly spread. Where they were, a span of a window's length holds at most the limit
+    plus one, since part of a hit is not counted; at worst, when all came in its last moment, further ones are admitted
+    as the window slides, one every length / limit seconds, and such a span holds up to twice the limit. A hit that is
+    late, by a retry or a slow clock, may still be added to a window that others take for complete.
 
     **Expiry** is compared in every read and condition, since DynamoDB deletes expired items days later.
 
     **Keys** are stored as HMAC-SHA256 under a salt of the day (UTC) made from `secret`: without it nobody can tell whom
-    an item counted. A fixed window therefore ends at midnight at the latest.
+    an item counted. The default, the table's name, is no secret. A fixed window ends at midnight at the latest.
     """
 
     STORAGE_SCHEME = ["dynamodb"]  # noqa: RUF012  # the names and types that limits reads
@@ -55,7 +56,7 @@ class DynamoDBStorage(Storage, SlidingWindowCounterSupport, TimestampedSlidingWi
         """
         super().__init__(uri, wrap_exceptions=wrap_exceptions)
         parts = urlsplit(uri)
-        options = dict(parse_qsl(parts.query)) | options
+        options = options | dict(parse_qsl(parts.query))
         self._table = parts.netloc
         self._secret = str(options.pop("secret", self._table)).encode()
         self._ends: dict[str, float] = {}  # of the fixed windows seen last: which of two writes to try first

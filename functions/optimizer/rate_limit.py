@@ -9,9 +9,10 @@ from typing import Any, TypeVar, cast
 from flask import g, has_request_context, request
 from flask_limiter import Limiter
 from limits import RateLimitItem
+from limits.errors import StorageError
 
 from optimizer.config import Config
-from optimizer.dynamodb_storage import DynamoDBStorage, SlidingWindow
+from optimizer.dynamodb_storage import ATTEMPTS, CONNECT_SECONDS, READ_SECONDS, DynamoDBStorage, SlidingWindow
 from optimizer.problems import UnknownClient
 from optimizer.telemetry import note
 
@@ -44,14 +45,31 @@ def create_limiter(config: Config) -> Limiter:
     Memory and Redis count exactly; DynamoDB approximates, see there. When the storage is down, each instance counts in
     its own memory until it is back.
     """
-    shared = config.ratelimit_storage_uri.startswith("dynamodb:")
+    scheme = config.ratelimit_storage_uri.partition(":")[0]
+    options: dict[str, Any] = {"wrap_exceptions": True}
+    if scheme == "dynamodb":
+        options["region_name"] = config.aws_region
+    elif scheme.startswith("redis"):
+        options |= _impatient_redis()
     return Limiter(
         key_func=lambda: g.client,
         storage_uri=config.ratelimit_storage_uri,
-        storage_options={"region_name": config.aws_region} if shared else {},
-        strategy="sliding-window-counter" if shared else "moving-window",
+        storage_options=options,
+        strategy="sliding-window-counter" if scheme == "dynamodb" else "moving-window",
         in_memory_fallback_enabled=True,
     )
+
+
+def _impatient_redis() -> dict[str, Any]:
+    """Return the options that make a Redis that hangs fail as quickly as one that refuses; its own wait for ever."""
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    return {
+        "socket_connect_timeout": CONNECT_SECONDS,
+        "socket_timeout": READ_SECONDS,
+        "retry": Retry(NoBackoff(), ATTEMPTS - 1),
+    }
 
 
 def count_by(limiter: Limiter, rate_limit: str) -> Callable[[View], View]:
@@ -64,7 +82,13 @@ def count_by(limiter: Limiter, rate_limit: str) -> Callable[[View], View]:
         @wraps(view)
         def identify_and_count(*args: Any, **names: Any) -> Any:
             g.client = client_key()  # the limiter would take its exception for one of the storage
-            return limited_view(*args, **names)
+            try:
+                return limited_view(*args, **names)
+            except StorageError:
+                # Another thread found the storage down first; only that one's request was counted in memory.
+                if not is_falling_back(limiter):
+                    raise
+                return limited_view(*args, **names)
 
         return cast(View, identify_and_count)
 

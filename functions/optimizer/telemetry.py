@@ -96,7 +96,8 @@ def _embedded_metrics(record: Record) -> dict[str, Any]:
 class JsonFormatter(logging.Formatter):
     """Formats a log record as one line of JSON, with the id of the request that it belongs to, and then `end`."""
 
-    _SECRET = re.compile(r"\b[0-9a-f]{32}\b|\?[^\s\"]*X-Amz-[^\s\"]*")  # an upload's id is the permission for it
+    # An upload's id is the permission for it; Gunicorn names the address of a request that it cannot read.
+    _SECRET = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])|\?[^\s\"]*X-Amz-[^\s\"]*|\bip=[^\s\"]*")
 
     def __init__(self, end: str = "") -> None:
         super().__init__()
