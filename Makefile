@@ -49,7 +49,7 @@ build: ## Build what is deployed into build/functions (ARCHITECTURE=x86_64 for t
 
 deploy: build ## Deploy into the AWS account of your credentials, publish the page and print its address
 	@$(SETUP) deploy
-	$(SAM)/sam deploy --stack-name $(STACK) --parameter-overrides Architecture=$(ARCHITECTURE) $(PARAMETERS)
+	$(SAM)/sam deploy --template-file template.yaml --stack-name $(STACK) --parameter-overrides Architecture=$(ARCHITECTURE) $(PARAMETERS)
 	@$(BIN)/python -m infra.publish $(STACK)
 
 destroy: ## Delete all that make deploy made
