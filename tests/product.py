@@ -24,7 +24,7 @@ def free_port() -> int:
 
 
 def start(**environ: object) -> subprocess.Popen[str]:
-    names = ("S3_ENDPOINT_URL", "PAGE_ORIGIN", "RATE_LIMIT", "RETENTION_MINUTES")
+    names = ("S3_ENDPOINT_URL", "PAGE_ORIGIN", "RATE_LIMIT", "RATELIMIT_STORAGE_URI", "RETENTION_MINUTES")
     inherited = {key: value for key, value in os.environ.items() if key not in names}
     return subprocess.Popen(
         [sys.executable, "-m", "infra.local"],

@@ -125,6 +125,15 @@ def test_an_s3_of_ones_own_is_used_and_gets_the_bucket_of_the_template(s3_url: s
     assert body["uploads"][0]["url"] == f"{s3_url}/my-own"
 
 
+@pytest.mark.parametrize("uri", ["memory://", "dynamodb://pinch-counters"])
+def test_requests_are_counted_in_memory_or_in_the_embedded_dynamodb(uri: str) -> None:
+    with running(RATELIMIT_STORAGE_URI=uri, RATE_LIMIT="2 per day") as (_, address):
+        answers = [requests.post(f"{address}/api/uploads", json=[], timeout=10) for _ in range(3)]
+
+    assert [answer.status_code for answer in answers] == [422, 422, 429]
+    assert [answer.headers["RateLimit-Remaining"] for answer in answers] == ["1", "0", "0"]
+
+
 def test_a_port_in_use_is_told_in_one_sentence() -> None:
     with socket.create_server((HOST, 0)) as taken:
         port = taken.getsockname()[1]
