@@ -85,9 +85,7 @@ def count_by(limiter: Limiter, rate_limit: str) -> Callable[[View], View]:
             try:
                 return limited_view(*args, **names)
             except StorageError:
-                # Another thread found the storage down first; only that one's request was counted in memory.
-                if not is_falling_back(limiter):
-                    raise
+                # Another thread found the storage down first, and only that one's request was counted in memory.
                 return limited_view(*args, **names)
 
         return cast(View, identify_and_count)
