@@ -24,6 +24,7 @@ MEDIA_TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".json": "application/json",
     ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
 }
 CHARSET = '<meta charset="utf-8">'
 REFERENCE = re.compile(r'(?<=\s)(href|src)="(?![#/]|[a-z]+:)([^"?#]+)')  # relative ones only

@@ -1,7 +1,9 @@
 """From a dropped photo to the lighter file."""
 
+import zipfile
 from io import BytesIO
 
+import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
@@ -130,9 +132,27 @@ def test_only_the_selected_image_follows_the_settings_until_all_are_asked_for(vi
     assert (visit.uploads(), visit.optimizes()) == (2, 4)
 
 
-def test_download_all_saves_every_result(visit: Visit) -> None:
+def test_download_all_saves_every_result_in_one_zip(visit: Visit) -> None:
+    visit.drop(picture(), corpus("graphic-triangles-alpha.png"), picture())
+    expect(visit.badges).to_have_count(3)
+    total = visit.page.get_by_role("button", name="Download all 3 images")
+
+    with visit.page.expect_download() as started:
+        total.click()
+    archive = zipfile.ZipFile(started.value.path())
+
+    assert started.value.suggested_filename == "pinch.zip"
+    assert archive.namelist() == [SMALL, "graphic-triangles-alpha.png", SMALL.replace(".", " (2).")]
+    assert archive.testzip() is None
+    formats = [Image.open(BytesIO(archive.read(name))).format for name in archive.namelist()]
+    assert formats == ["PNG", "PNG", "PNG"]
+
+
+def test_without_the_code_for_a_zip_the_results_are_saved_one_by_one(visit: Visit) -> None:
     visit.drop(picture(), corpus("graphic-triangles-alpha.png"))
     expect(visit.badges).to_have_count(2)
+    visit.expected.append("ERR_INTERNET_DISCONNECTED")
+    visit.page.route("**/vendor/*", lambda route: route.abort("internetdisconnected"))
     names: list[str] = []
     visit.page.on("download", lambda download: names.append(download.suggested_filename))
 
@@ -140,3 +160,22 @@ def test_download_all_saves_every_result(visit: Visit) -> None:
     visit.page.wait_for_event("download", lambda download: "triangles" in download.suggested_filename)
 
     assert names == [SMALL, "graphic-triangles-alpha.png"]
+
+
+@pytest.mark.parametrize(
+    ("names", "unique"),
+    [
+        (["a.png", "b.png"], ["a.png", "b.png"]),
+        (["a.png", "A.PNG", "a.png"], ["a.png", "A (2).PNG", "a (3).png"]),
+        (["a (2).png", "a.png", "a.png"], ["a (2).png", "a.png", "a (3).png"]),
+        (["a", "a", ".png", ".png"], ["a", "a (2)", ".png", ".png (2)"]),
+    ],
+)
+def test_names_in_a_zip_are_numbered_where_they_come_again(
+    visit: Visit, url: str, names: list[str], unique: list[str]
+) -> None:
+    given = visit.page.evaluate(
+        "async ([url, names]) => (await import(url)).numbered(names)", [f"{url}js/zip.js", names]
+    )
+
+    assert given == unique

@@ -7,12 +7,13 @@ import { Intake, megabytes } from './intake.js';
 import { announcer, PauseNotice, Toast, TroubleNotice } from './notices.js';
 import { find, localize, percent, size, t } from './page.js';
 import { Presets } from './presets.js';
-import { downloadAll, ResultPanel } from './result.js';
+import { ResultPanel } from './result.js';
 import { Session } from './session.js';
 import { Stage } from './stage.js';
 import { recall, remember } from './storage.js';
 import { ThemeSwitch } from './theme.js';
 import { Pause, Transfer } from './transfer.js';
+import { downloadZip } from './zip.js';
 
 /** @import {Limits, SettingsDocument} from './form.js' */
 /** @import {Image, Result} from './session.js' */
@@ -116,7 +117,7 @@ function start(api, { properties, presets: builtIn, limits }) {
     button('choose').focus();
   });
   button('optimize-all').addEventListener('click', () => session.optimizeAll());
-  button('download-all').addEventListener('click', () => downloadAll(results(session)));
+  button('download-all').addEventListener('click', () => downloadZip(results(session)));
 
   addEventListener('online', () => session.retryNetwork());
   addEventListener('pagehide', () => session.leave());

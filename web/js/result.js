@@ -116,15 +116,3 @@ function notes(answer) {
     ...(removed.length ? [t('result.removed', { list: removed.join(', ') })] : []),
   ];
 }
-
-/**
- * Save each result under its name, one after the other.
- * @param {Result[]} results
- */
-export async function downloadAll(results) {
-  for (const { url, answer } of results) {
-    el('a', { href: url, download: answer.filename }).click();
-    // Browsers drop downloads that start in the same moment.
-    await new Promise((resolve) => setTimeout(resolve, 200));
-  }
-}

@@ -1,0 +1,54 @@
+/** One file with every result in it, made in the browser. */
+
+import { el } from './page.js';
+
+/** @import {Result} from './session.js' */
+
+const FILENAME = 'pinch.zip';
+const READ_MS = 60_000;
+
+/**
+ * Save all results as one zip. Where it cannot be made, say offline before the code for it came, save them one by one.
+ * @param {Result[]} results
+ */
+export async function downloadZip(results) {
+  const names = numbered(results.map(({ answer }) => answer.filename));
+  const files = results.map(({ blob }, index) => ({ name: names[index], input: blob }));
+  try {
+    const clientZip = await import('../vendor/client-zip.js');
+    const url = URL.createObjectURL(await clientZip.downloadZip(files).blob());
+    el('a', { href: url, download: FILENAME }).click();
+    setTimeout(() => URL.revokeObjectURL(url), READ_MS);
+  } catch {
+    await downloadEach(results);
+  }
+}
+
+/** @param {Result[]} results */
+async function downloadEach(results) {
+  for (const { url, answer } of results) {
+    el('a', { href: url, download: answer.filename }).click();
+    // Browsers drop downloads that start in the same moment.
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+}
+
+/**
+ * Give every name once, whatever the letter case: a.webp, a (2).webp.
+ * @param {string[]} names
+ * @returns {string[]}
+ */
+export function numbered(names) {
+  /** @type {Set<string>} */
+  const taken = new Set();
+  return names.map((name) => {
+    const dot = name.lastIndexOf('.');
+    const [stem, extension] = dot > 0 ? [name.slice(0, dot), name.slice(dot)] : [name, ''];
+    let unique = name;
+    for (let number = 2; taken.has(unique.toLowerCase()); number += 1) {
+      unique = `${stem} (${number})${extension}`;
+    }
+    taken.add(unique.toLowerCase());
+    return unique;
+  });
+}
