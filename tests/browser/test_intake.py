@@ -1,5 +1,7 @@
 """Files coming in: by drop, picker and paste, several at once, and what is refused in words before it is sent."""
 
+from pathlib import Path
+
 import pytest
 from playwright.sync_api import expect
 
@@ -16,6 +18,42 @@ def test_the_picker_takes_several_files(visit: Visit) -> None:
     expect(visit.badges).to_have_count(2)
     assert visit.calls.count("POST /api/uploads") == 1
     assert (visit.uploads(), visit.optimizes()) == (2, 2)
+
+
+def test_a_dropped_folder_brings_its_images_however_deep_and_nothing_else(visit: Visit, tmp_path: Path) -> None:
+    folder = tmp_path / "holiday"
+    (folder / "day 2" / "evening").mkdir(parents=True)
+    for name in ("b10.png", "b9.png", "day 2/a.PNG", "day 2/evening/z.png"):
+        (folder / name).write_bytes(corpus("edge-1x1.png").data)
+    (folder / "notes.txt").write_text("no image")
+    (folder / ".DS_Store").write_bytes(b"")
+    (tmp_path / "single.png").write_bytes(corpus(LOGO).data)
+
+    visit.drop_paths(folder, tmp_path / "single.png")
+
+    expect(visit.badges).to_have_count(5)
+    assert (visit.calls.count("POST /api/uploads"), visit.uploads()) == (1, 5)
+    order = ["b9.png", "b10.png", "a.PNG", "z.png", "single.png"]
+    for index, name in enumerate(order):
+        expect(visit.tiles.nth(index)).to_contain_text(name)
+
+
+def test_a_folder_of_more_than_a_hundred_images_is_read_to_its_end(visit: Visit, tmp_path: Path) -> None:
+    for number in range(120):
+        (tmp_path / f"{number}.png").write_bytes(b"no image, so that nothing is uploaded")
+
+    visit.drop_paths(tmp_path)
+
+    expect(visit.tiles).to_have_count(120)
+
+
+def test_a_folder_without_images_is_refused_in_words(visit: Visit, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no image")
+
+    visit.drop_paths(tmp_path)
+
+    expect(visit.tiles).to_have_count(1)
+    expect(visit.page.get_by_text(f"{tmp_path.name} cannot be read. Choose it again.").first).to_be_visible()
 
 
 def test_more_files_can_be_added(visit: Visit) -> None:

@@ -92,6 +92,13 @@ class Visit:
     def drop(self, *files: Sent) -> None:
         self._hand_over("drop", files)
 
+    def drop_paths(self, *paths: Path) -> None:
+        """Drop files and folders of this machine, as the desktop does."""
+        client = self.page.context.new_cdp_session(self.page)
+        data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            client.send("Input.dispatchDragEvent", {"type": kind, "x": 200, "y": 300, "data": data})
+
     def paste(self, *files: Sent) -> None:
         self._hand_over("paste", files)
 

@@ -40,7 +40,7 @@ export class Intake {
       if (!hasFiles(event)) return;
       event.preventDefault();
       overlay.hidden = true;
-      onFiles([...(event.dataTransfer?.files ?? [])]);
+      if (event.dataTransfer) filesOf(event.dataTransfer).then(onFiles);
     });
   }
 
@@ -57,6 +57,58 @@ export class Intake {
 /** @param {DragEvent} event */
 function hasFiles(event) {
   return event.dataTransfer?.types.includes('Files') ?? false;
+}
+
+const IMAGE_NAME = /\.(jpe?g|png|webp)$/i;
+
+/**
+ * Return the dropped files, and in place of each folder the images in it, however deep. A folder without any stays what
+ * it is, and is refused like every other thing that is no image.
+ * @param {DataTransfer} transfer
+ * @returns {Promise<File[]>}
+ */
+async function filesOf(transfer) {
+  // Both are empty once the event is over.
+  const files = [...transfer.files];
+  const items = [...transfer.items].filter(({ kind }) => kind === 'file');
+  const entries = items.map((item) => item.webkitGetAsEntry());
+  const found = files.map(async (file, index) => {
+    const entry = entries[index];
+    const images = entry?.isDirectory ? await imagesIn(entry) : [];
+    return images.length ? images : [file];
+  });
+  return (await Promise.all(found)).flat();
+}
+
+/**
+ * @param {FileSystemEntry} folder
+ * @returns {Promise<File[]>} by name; what is no image, by its name, is left out: a folder holds other things too
+ */
+async function imagesIn(folder) {
+  const reader = /** @type {FileSystemDirectoryEntry} */ (folder).createReader();
+  /** @type {FileSystemEntry[]} */
+  const entries = [];
+  for (;;) {
+    /** @type {FileSystemEntry[]} */
+    const some = await new Promise((resolve) => reader.readEntries(resolve, () => resolve([])));
+    if (some.length === 0) break; // they come a hundred at a time
+    entries.push(...some);
+  }
+  entries.sort((one, other) => one.name.localeCompare(other.name, undefined, { numeric: true }));
+  const found = entries.map(async (entry) => {
+    if (entry.isDirectory) return imagesIn(entry);
+    if (!IMAGE_NAME.test(entry.name)) return [];
+    const one = /** @type {FileSystemFileEntry} */ (entry);
+    /** @type {Promise<File[]>} */
+    const file = new Promise((resolve) =>
+      one.file(
+        (got) => resolve([got]),
+        () => resolve([]),
+      ),
+    );
+    return file;
+  });
+  return (await Promise.all(found)).flat();
 }
 
 /** @typedef {{type: string} | {short: string, message: string}} Verdict */
