@@ -25,7 +25,7 @@ COPY functions functions
 COPY infra infra
 COPY web web
 RUN python -m compileall -q functions infra
-# Each worker is a process of its own and optimizes one image at a time, since each image may take a gigabyte: what an
+# Each worker is a process of its own and optimizes one image at a time, since each image may take 2 GB: what an
 # app asks os.cpu_count() for is told by PYTHON_CPU_COUNT.
 ENV PATH=/venv/bin:$PATH \
     PYTHONPATH=functions:. \

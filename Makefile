@@ -65,7 +65,7 @@ bench: ## Measure: cold start, overhead, time and memory of an image, and what i
 	@$(SETUP) dev
 	@$(BIN)/python -m tests.bench
 
-format: ## Format all code, and write the README's table of settings
+format: ## Format all code, and write the README's tables
 	@$(SETUP) dev
 	$(BIN)/python -m infra.readme
 	$(BIN)/ruff format .

@@ -40,9 +40,10 @@ class RequestStorage(DynamoDBStorage):
 
 
 def create_limiter(config: Config) -> Limiter:
-    """Return the limiter. Its window moves, so that no span of a minute lets through more than the limit.
+    """Return the limiter. Its window moves: in memory and Redis no span of its length lets through more than the limit,
+    in DynamoDB about that many, see there.
 
-    Memory and Redis count exactly; DynamoDB approximates, see there. When the storage is down, each instance counts in
+    When the storage is down, each instance counts in
     its own memory until it is back.
     """
     scheme = config.ratelimit_storage_uri.partition(":")[0]

@@ -34,7 +34,7 @@ def create_api(config: Config, store: TempStore, limiter: Limiter) -> Blueprint:
     """Return the routes of the contract, with their dependencies bound."""
     api = Blueprint("api", __name__, url_prefix="/api")
     # Lambda sends a process one request at a time; a threaded server makes no result twice, and no more at once than
-    # it has processors for: each may take a gigabyte.
+    # it has processors for: each may take 2 GB.
     locks = [Lock() for _ in range(64)]
     workers = BoundedSemaphore(os.cpu_count() or 1)
     counted = count_by(limiter, config.rate_limit)
