@@ -76,8 +76,8 @@ def table(results: dict[str, Any]) -> str:
             f"Measured on {results['date']} ({results['machine']}, one core), as if Lambda's arm64 were as fast, with "
             f"{SECONDS_BESIDE_THE_PIPELINE} s assumed for all but the pipeline. Prices of us-east-1 as known on "
             f"{PRICES_OF}, named in `infra/cost.py`, without the free tiers. A month without visitors costs "
-            f"${idle_dollars():.2f}, for the sweeps, and the storage of a page of {_page_megabytes():.2f} MB. Alarms and "
-            "metrics are not counted: CloudWatch gives ten of each to every account.",
+            f"${idle_dollars():.2f}, for the sweeps, and the storage of a page of {_page_megabytes():.1f} MB. Alarms "
+            "and metrics are not counted: CloudWatch gives ten of each to every account.",
         ]
     )
 
