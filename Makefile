@@ -42,6 +42,7 @@ lint: ## Lint and type-check Python, JavaScript and the template
 	$(CHECKOV) -f build/template.json --framework cloudformation --compact --quiet --skip-download --skip-check CKV_AWS_95
 	$(NODE) node_modules/.bin/biome ci --colors=off web
 	$(NODE) node_modules/.bin/tsc --noEmit -p .
+	$(NODE) node --test --test-reporter=dot tests/web/*.test.js
 
 build: ## Build what is deployed into build/functions (ARCHITECTURE=x86_64 for the other processor)
 	@$(SETUP) local

@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 from botocore.exceptions import BotoCoreError
 from limits.errors import ConfigurationError
@@ -11,11 +12,13 @@ from optimizer.app import create_app
 from optimizer.config import Config
 from optimizer.store import TempStore
 
+PAGE = Path("page")  # in the image's working directory, from its Dockerfile
+
 try:
     config = Config.from_env()
     # What the page is opened as when the container's port is published as it is.
     config = replace(config, page_origin=config.page_origin or f"http://127.0.0.1:{config.port}")
     store = TempStore.connect(config)
-    app = with_page(create_app(config, store), config)
+    app = with_page(create_app(config, store), config, PAGE)
 except (ValueError, ConfigurationError, BotoCoreError) as error:
     sys.exit(f"Pinch cannot start: {error}")

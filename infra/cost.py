@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from infra.page import WEB
+from infra.bundle import built_page
+from infra.page import read_files
 from infra.resources import load_template
 
 RESULTS = Path(__file__).parent.parent / "docs" / "benchmark.json"
@@ -83,7 +84,8 @@ def table(results: dict[str, Any]) -> str:
 
 
 def _page_megabytes() -> float:
-    return sum(file.stat().st_size for file in WEB.rglob("*") if file.is_file()) / 1e6
+    with built_page() as folder:
+        return sum(map(len, read_files(folder).values())) / 1e6
 
 
 def kept_results() -> dict[str, Any]:

@@ -16,6 +16,7 @@ from limits.errors import ConfigurationError
 from moto.server import ThreadedMotoServer
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from infra.bundle import BundleError, built_page
 from infra.page import with_page
 from infra.resources import create_table, ensure_bucket
 from infra.sweeper import sweep_often
@@ -41,10 +42,12 @@ def main() -> int:
     with ExitStack() as cleanup:
         try:
             start(Config.from_env(), cleanup, stop)
-        except (ValueError, ConfigurationError, BotoCoreError, ClientError) as error:
+        except (BundleError, ValueError, ConfigurationError, BotoCoreError, ClientError) as error:
             print(f"Pinch cannot start: {error}", file=sys.stderr)
             return 1
-        stop.wait()
+        # A signal that arrives as the wait begins is not seen before the wait ends.
+        while not stop.wait(timeout=1):
+            pass
     return 0
 
 
@@ -75,7 +78,7 @@ def _listen(port: int) -> socket.socket:
 def start(config: Config, cleanup: ExitStack, stop: threading.Event) -> None:
     """Start everything and print the address; `cleanup` ends it again, and the sweeper ends when `stop` is set.
 
-    Raises ValueError, or an error of limits or botocore, when an option cannot be used.
+    Raises ValueError, or an error of limits or botocore, when an option cannot be used; BundleError without a page.
     """
     listener = cleanup.enter_context(_listen(config.port))
     # A browser leaves the usual port out of the origin it sends.
@@ -85,7 +88,8 @@ def start(config: Config, cleanup: ExitStack, stop: threading.Event) -> None:
         config = embed(config, start_emulator(cleanup))
     ensure_bucket(config)
     store = TempStore.connect(config)
-    app = with_page(create_app(config, store), config)
+    with built_page() as folder:
+        app = with_page(create_app(config, store), config, folder)
     serve(app, listener, cleanup)
     threading.Thread(target=sweep_often, args=(store, config, stop), daemon=True).start()
     print(f"Pinch is ready at {origin}", flush=True)

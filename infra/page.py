@@ -1,24 +1,25 @@
-"""Serves web/ beside the API as the CDN does, where there is no CDN: on one machine and in a container."""
+"""Serves the built page beside the API as the CDN does, where there is no CDN: on one machine and in a container."""
 
+import gzip
 import json
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from werkzeug.exceptions import HTTPException
-from werkzeug.utils import redirect, send_from_directory
+from werkzeug.utils import redirect
 from werkzeug.wrappers import Request, Response
 
+from infra.bundle import MEDIA_TYPES
 from optimizer.config import Config
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-WEB = Path(__file__).parent.parent / "web"
 
-
-def with_page(api: "WSGIApplication", config: Config) -> "WSGIApplication":
-    """Return an app that answers /api/ by `api` and everything else from web/."""
-    page = page_app(config)
+def with_page(api: "WSGIApplication", config: Config, folder: Path) -> "WSGIApplication":
+    """Return an app that answers /api/ by `api` and everything else from the folder of the built page."""
+    page = page_app(config, folder)
     return lambda environ, start: (api if environ["PATH_INFO"].startswith("/api/") else page)(environ, start)
 
 
@@ -41,8 +42,43 @@ def content_security_policy(*origins: str) -> str:
     )
 
 
-def page_app(config: Config, api_url: str = "") -> "WSGIApplication":
-    """Return an app that serves web/ with the headers of the CDN; `api_url` is empty where the API has its origin."""
+def read_files(folder: Path) -> dict[str, bytes]:
+    """Return the files of the built page by their names; raises ValueError where there is none."""
+    if not (folder / "index.html").is_file():
+        raise ValueError(f"there is no page in {folder}. Build it: python -m infra.bundle {folder}")
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file of the page, ready to be sent either way."""
+
+    body: bytes
+    packed: bytes
+    etag: str
+    media_type: str
+
+    def answer(self, request: Request) -> Response:
+        packed = request.accept_encodings["gzip"] > 0
+        response = Response(self.packed if packed else self.body, content_type=self.media_type)
+        response.headers["Vary"] = "Accept-Encoding"
+        if packed:
+            response.headers["Content-Encoding"] = "gzip"
+        response.set_etag(f"{self.etag}-gzip" if packed else self.etag)
+        return response.make_conditional(request)
+
+
+def _ready(name: str, body: bytes) -> _File:
+    return _File(body, gzip.compress(body), sha256(body).hexdigest()[:16], MEDIA_TYPES[Path(name).suffix])
+
+
+def page_app(config: Config, folder: Path, api_url: str = "") -> "WSGIApplication":
+    """Return an app that serves the built page with the headers of the CDN; it reads the folder now, and no more.
+
+    `api_url` is empty where the API has the page's origin. Raises ValueError where there is no page.
+    """
+    files = {name: _ready(name, body) for name, body in read_files(folder).items()}
     s3_origin = config.s3_public_endpoint_url or config.s3_endpoint_url or ""
     headers = {
         "Content-Security-Policy": content_security_policy(s3_origin, api_url),
@@ -61,11 +97,8 @@ def page_app(config: Config, api_url: str = "") -> "WSGIApplication":
         if request.path == "/config.json":
             response = Response(json.dumps({"api_url": api_url}), mimetype="application/json")
         else:
-            try:
-                path = request.path.removeprefix("/") or "index.html"
-                response = send_from_directory(WEB, path, request.environ)
-            except HTTPException as error:
-                response = Response(error.description, error.code, mimetype="text/plain")
+            file = files.get(request.path.removeprefix("/") or "index.html")
+            response = file.answer(request) if file else Response("There is no such page.", 404, mimetype="text/plain")
         response.headers.update(headers)
         return response
 

@@ -1,4 +1,4 @@
-"""Publishes web/ to the page bucket of a deployed stack: `python -m infra.publish STACK_NAME` after `sam deploy`."""
+"""Publishes the page to the bucket of a deployed stack: `python -m infra.publish STACK_NAME` after `sam deploy`."""
 
 import argparse
 import json
@@ -13,21 +13,13 @@ from urllib.parse import urlsplit
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
-from infra.page import WEB
+from infra.bundle import MEDIA_TYPES, REFERENCE, BundleError, built_page
+from infra.page import read_files
 from optimizer.config import Config
 from optimizer.routes.api import settings_document
 
 OUTPUTS = ("ApiUrl", "PageUrl", "PageBucketName", "TempBucketUrl", "RateLimit", "RetentionMinutes")
-MEDIA_TYPES = {
-    ".css": "text/css; charset=utf-8",
-    ".html": "text/html; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".json": "application/json",
-    ".svg": "image/svg+xml",
-    ".txt": "text/plain; charset=utf-8",
-}
 CHARSET = '<meta charset="utf-8">'
-REFERENCE = re.compile(r'(?<=\s)(href|src)="(?![#/]|[a-z]+:)([^"?#]+)')  # relative ones only
 
 
 class PublishError(Exception):
@@ -41,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         outputs = read_outputs(parser.parse_args(arguments).stack_name)
         uploaded, removed = publish(outputs)
-    except (PublishError, BotoCoreError, ClientError) as error:
+    except (PublishError, BundleError, BotoCoreError, ClientError) as error:
         print(f"Pinch cannot be published: {error}", file=sys.stderr)
         return 1
     print(f"Objects uploaded: {uploaded}, removed: {removed}.\nPinch is published at {outputs['PageUrl']}")
@@ -74,8 +66,8 @@ def read_outputs(stack_name: str) -> dict[str, str]:
 def publish(outputs: dict[str, str]) -> tuple[int, int]:
     """Make the page bucket hold this page and nothing else. Returns how many objects were uploaded and removed.
 
-    Raises PublishError before it changes anything; ClientError or BotoCoreError when AWS fails: a page always works
-    then, the old one or the new one, and the next run does the rest.
+    Raises PublishError or BundleError before it changes anything; ClientError or BotoCoreError when AWS fails: a page
+    always works then, the old one or the new one, and the next run does the rest.
     """
     objects = page_objects(outputs)
     bucket = outputs["PageBucketName"]
@@ -96,33 +88,33 @@ def publish(outputs: dict[str, str]) -> tuple[int, int]:
 def page_objects(outputs: dict[str, str]) -> dict[str, bytes]:
     """Return the objects by key, in the order of their upload: each comes after everything that it names.
 
-    All but two are in a folder named after what is in it, so that browsers may keep them for good.
-    Raises PublishError when web/ or an output cannot be published.
+    All but config.json and the pages are in a folder named after what is in it, so that browsers may keep them for
+    good. Raises BundleError when web/ cannot be built, PublishError when a page or an output cannot be published.
     """
-    paths = sorted(path for path in WEB.rglob("[!.]*") if path.is_file())
-    files = {path.relative_to(WEB).as_posix(): path.read_bytes() for path in paths}
-    index = files.pop("index.html").decode()
+    with built_page() as built:
+        files = read_files(built)
+    pages = {name: files.pop(name).decode() for name in list(files) if name.endswith(".html")}
     # With the media types, so that a file whose type is corrected gets a new address too.
     contents = repr([(name, _type(name), body) for name, body in files.items()])
     folder = sha256(contents.encode()).hexdigest()[:12]
-
-    def moved(match: re.Match[str]) -> str:
-        attribute, name = match.groups()
-        if name not in files:
-            raise PublishError(f"index.html names {name}, which is not in web/. Correct the {attribute}.")
-        return f'{attribute}="{folder}/{name}'
-
     # The header of the CDN can name the API by a wildcard only; the page may call what both policies allow.
     urls = (urlsplit(outputs[name]) for name in ("ApiUrl", "TempBucketUrl"))
     policy = " ".join(["connect-src 'self'", *(f"{url.scheme}://{url.netloc}" for url in urls)])
     meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-    if CHARSET not in index:
-        raise PublishError(f"index.html has no {CHARSET}. Put it back: the policy goes behind it.")
-    index = REFERENCE.sub(moved, index).replace(CHARSET, f"{CHARSET}\n{meta}", 1)
+
+    def moved(reference: re.Match[str]) -> str:
+        attribute, name = reference.groups()
+        return reference[0] if name in pages else f'{attribute}="{folder}/{name}'
+
+    for name, page in pages.items():
+        if CHARSET not in page:
+            raise PublishError(f"{name} has no {CHARSET}. Put it back: the policy goes behind it.")
+        pages[name] = REFERENCE.sub(moved, page).replace(CHARSET, f"{CHARSET}\n{meta}", 1)
     config = json.dumps(page_config(outputs))
     return {f"{folder}/{name}": body for name, body in files.items()} | {
         "config.json": config.encode(),
-        "index.html": index.encode(),
+        # The first page last: it is the one that leads to all others.
+        **{name: pages[name].encode() for name in sorted(pages, key="index.html".__eq__)},
     }
 
 
@@ -136,11 +128,7 @@ def page_config(outputs: dict[str, str]) -> dict[str, Any]:
 
 
 def _type(name: str) -> str:
-    """Return the Content-Type of a file; raises PublishError for a kind that web/ did not have yet."""
-    suffix = Path(name).suffix
-    if suffix not in MEDIA_TYPES:
-        raise PublishError(f"{name} has no media type. Add {suffix!r} to MEDIA_TYPES in infra/publish.py.")
-    return MEDIA_TYPES[suffix]
+    return MEDIA_TYPES[Path(name).suffix]
 
 
 if __name__ == "__main__":

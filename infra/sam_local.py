@@ -26,6 +26,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from infra import local
 from infra.build import ROOT, BuildError, build, own_architecture, runtime
+from infra.bundle import BundleError, built_page
 from infra.local import EMBEDDED_COUNTERS, HOST
 from infra.page import page_app
 from infra.resources import TEMPLATE, TemplateError, ensure_bucket
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
             run(arguments, cleanup)
         except KeyboardInterrupt:
             return 0
-        except (StartError, BuildError, TemplateError, ValueError, BotoCoreError, ClientError) as error:
+        except (StartError, BuildError, BundleError, TemplateError, ValueError, BotoCoreError, ClientError) as error:
             print(f"Pinch cannot run: {error}", file=sys.stderr)
     return 1
 
@@ -66,7 +67,7 @@ def main(arguments: Sequence[str]) -> int:
 def run(arguments: Sequence[str], cleanup: ExitStack) -> None:
     """Serve until the SAM CLI ends, with these options of its own; `cleanup` ends everything.
 
-    Raises StartError, BuildError or TemplateError, ValueError for a wrong option, and what boto3 raises.
+    Raises StartError, BuildError, BundleError or TemplateError, ValueError for a wrong option, and what boto3 raises.
     """
     if not SAM.exists():
         raise StartError("the SAM CLI is missing. Run make sam-local, which installs it.")
@@ -85,7 +86,9 @@ def run(arguments: Sequence[str], cleanup: ExitStack) -> None:
     cleanup.callback(stop.set)
     threading.Thread(target=sweep_often, args=(TempStore.connect(config), config, stop), daemon=True).start()
     api_url = f"http://{HOST}:{API_PORT}"
-    local.serve(page_app(config, api_url), listener, cleanup)
+    with built_page() as page_folder:
+        page = page_app(config, page_folder, api_url)
+    local.serve(page, listener, cleanup)
     (OUTPUT / "template.yaml").write_text(local_template())
     (OUTPUT / "environment.json").write_text(json.dumps({"ApiFunction": variables(config)}))
     _remove_containers(0)  # of one that was killed

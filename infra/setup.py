@@ -1,8 +1,8 @@
 """Sets up what `make run` and `make test` need; standard library only, since nothing is installed yet.
 
-    python3 infra/setup.py local   a virtual environment with the product
+    python3 infra/setup.py local   a virtual environment with the product, and what bundles its page
     python3 infra/setup.py deploy  the same, and the SAM CLI
-    python3 infra/setup.py dev     and with the tools of tests and lint, Node packages, a browser and Redis
+    python3 infra/setup.py dev     and with the tools of tests and lint, a browser and Redis
 
 Each part is set up once and again when the file that lists it changes.
 """
@@ -33,11 +33,11 @@ def main(target: str) -> int:
         if not os.access(ROOT, os.W_OK):
             raise SetupError(f"the folder {ROOT} cannot be written. Clone the project where you may write.")
         _install_python_packages("dev" if target == "dev" else "local")
+        install_node_packages(dev=target == "dev")
         if target == "deploy":
             install_tools("aws-sam-cli")
         if target == "dev":
             install_tools()
-            _install_node_packages()
             install_system_packages()
     except SetupError as error:
         print(f"Pinch cannot set up: {error}", file=sys.stderr)
@@ -74,21 +74,22 @@ def _install(environment: Path, stamp_name: str, wanted: str, what: list[object]
     stamp.write_text(wanted)
 
 
-def _install_node_packages() -> None:
+def install_node_packages(*, dev: bool) -> None:
+    """Install what package.json lists, without or with what `dev` adds, unless the stamp says that it is there."""
     stamp = ROOT / "node_modules" / ".ready"
-    wanted = _digest(ROOT / "package.json")
-    if stamp.exists() and stamp.read_text() == wanted:
+    some, all_of_them = (_digest(ROOT / "package.json", extra=extra) for extra in ("", "dev"))
+    if stamp.exists() and stamp.read_text() in ([all_of_them] if dev else [some, all_of_them]):
         return
     print("Setting up Node packages.", flush=True)
     path = f"{VENV / 'bin'}{os.pathsep}{os.environ['PATH']}"  # npm runs the node of the environment
     run(
         # package.json pins exactly, and what it names brings nothing but its own binary for each platform. A lock file
         # would have to list all of those, also the ones that a registry mirror leaves out.
-        [VENV / "bin" / "npm", "install", "--no-package-lock", "--silent"],
+        [VENV / "bin" / "npm", "install", "--no-package-lock", "--silent", *([] if dev else ["--omit=dev"])],
         "the Node packages could not be installed. Check the network and the lines above.",
         env=os.environ | {"PATH": path},
     )
-    stamp.write_text(wanted)
+    stamp.write_text(all_of_them if dev else some)
 
 
 def install_system_packages() -> None:

@@ -1,7 +1,9 @@
 """Fixtures that the whole suite shares: an embedded S3 with the bucket of template.yaml, the store and the app."""
 
 import os
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
@@ -10,6 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from moto.server import ThreadedMotoServer
 
+from infra import bundle
 from infra.resources import create_bucket
 from optimizer.app import create_app
 from optimizer.config import Config
@@ -85,6 +88,21 @@ def app(config: Config, store: TempStore) -> Flask:
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
     return app.test_client()
+
+
+@pytest.fixture(scope="session")
+def built() -> Iterator[Path]:
+    """The folder of the page as it is served."""
+    with bundle.built_page() as folder:
+        yield folder
+
+
+@pytest.fixture
+def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of web/ to change, which is built in its place."""
+    copy = shutil.copytree(bundle.WEB, tmp_path / "web")
+    monkeypatch.setattr(bundle, "WEB", copy)
+    return copy
 
 
 def keys(s3: "S3Client", config: Config) -> list[str]:

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,7 +26,8 @@ from moto.s3.models import S3Backend
 from redis import Redis
 
 from infra import sweeper
-from infra.page import WEB, content_security_policy
+from infra.bundle import build_page
+from infra.page import content_security_policy
 from infra.resources import load_template
 from optimizer.config import Config
 from optimizer.store import TempStore
@@ -62,18 +64,30 @@ def environment(**options: object) -> dict[str, str]:
     return inherited | image | {key: str(value) for key, value in options.items()}
 
 
+def fill(folder: Path) -> None:
+    """Put into the folder what the Dockerfile puts into the image's, but for what it installs."""
+    for line in PRODUCT:
+        match line.split():
+            case ["COPY", "--from=page", _, target]:
+                build_page(folder / target)
+            case ["COPY", source, target]:
+                (folder / target).symlink_to(ROOT / source)
+
+
 @contextmanager
 def started(**options: object) -> Iterator[subprocess.Popen[str]]:
     """Yield the running command; end it and all that it started."""
     pipe = subprocess.PIPE
-    process = subprocess.Popen(
-        command(instruction("CMD")), cwd=ROOT, env=environment(**options), stdout=pipe, stderr=pipe, text=True
-    )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.communicate(timeout=60)
+    with TemporaryDirectory() as folder:
+        fill(Path(folder))
+        process = subprocess.Popen(
+            command(instruction("CMD")), cwd=folder, env=environment(**options), stdout=pipe, stderr=pipe, text=True
+        )
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.communicate(timeout=60)
 
 
 @dataclass(frozen=True)
@@ -122,10 +136,10 @@ def container(shared: Container, s3: "S3Client", redis_url: str) -> Container:
     return shared
 
 
-def test_the_container_serves_the_page_with_its_policy(container: Container, s3_url: str) -> None:
+def test_the_container_serves_the_page_with_its_policy(container: Container, s3_url: str, built: Path) -> None:
     page = requests.get(container.address, timeout=30)
 
-    assert page.content == (WEB / "index.html").read_bytes()
+    assert page.content == (built / "index.html").read_bytes()
     assert page.headers["Content-Security-Policy"] == content_security_policy(s3_url)
 
 
@@ -260,8 +274,10 @@ def test_one_worker_may_count_in_memory() -> None:
 
 
 def test_each_worker_sweeps_and_goes_on_after_a_failure(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
+    fill(tmp_path)
+    monkeypatch.chdir(tmp_path)
     swept = threading.Event()
     failures = iter([ConnectionError("S3 is away")])
 
@@ -287,8 +303,14 @@ def test_the_image_is_that_of_the_lambda_runtime_and_not_of_root() -> None:
     runtime = load_template()["Globals"]["Function"]["Runtime"]
 
     assert bases == {f"{runtime.replace('python', 'python:')}-slim"}
-    for stage in "\n".join(DOCKERFILE).split("\nFROM ")[2:]:  # those that run
+    running_stages = [stage for stage in "\n".join(DOCKERFILE).split("\nFROM ") if "\nCMD " in stage]
+    assert len(running_stages) == 2
+    for stage in running_stages:
         assert re.findall(r"^USER (.*)$", stage, re.MULTILINE) == ["10001:10001"]
+
+
+def test_what_bundles_the_page_stays_out_of_the_image() -> None:
+    assert not [line for line in PRODUCT if re.search("node|npm|package.json|web", line)]
 
 
 def test_only_what_is_copied_reaches_the_build() -> None:

@@ -6,13 +6,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 import requests
 
 from infra import local, sweeper
 from infra.local import HOST
-from infra.page import WEB
 from optimizer.config import Config
 from optimizer.store import TempStore
 from tests.product import call_at, free_port, running, start
@@ -24,12 +24,12 @@ def address() -> Iterator[str]:
         yield address
 
 
-def test_one_address_serves_page_and_api(address: str) -> None:
+def test_one_address_serves_page_and_api(address: str, built: Path) -> None:
     page = requests.get(address, timeout=10)
     health = requests.get(f"{address}/api/health", timeout=10)
 
     assert (page.status_code, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
-    assert page.content == (WEB / "index.html").read_bytes()
+    assert page.content == (built / "index.html").read_bytes()
     assert health.json() == {"status": "ok"}
     assert requests.get(f"{address}/config.json", timeout=10).json() == {"api_url": ""}
 

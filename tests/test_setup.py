@@ -96,6 +96,40 @@ def test_what_is_set_up_already_is_not_set_up_again(monkeypatch: pytest.MonkeyPa
     assert setup.main("dev") == 0
 
 
+ALL = ["install", "--no-package-lock", "--silent"]
+WITHOUT_DEV = [*ALL, "--omit=dev"]
+
+
+@pytest.mark.parametrize(
+    ("targets", "installed"),
+    [
+        (["local"], [WITHOUT_DEV]),
+        (["dev"], [ALL]),
+        (["local", "local"], [WITHOUT_DEV]),
+        (["local", "dev", "dev"], [WITHOUT_DEV, ALL]),
+        (["dev", "local", "dev"], [ALL]),
+        (["dev", "change", "local", "dev"], [ALL, WITHOUT_DEV, ALL]),
+    ],
+    ids=str,
+)
+def test_node_packages_are_added_where_some_are_missing_and_never_taken_away(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, targets: list[str], installed: list[list[str]]
+) -> None:
+    commands: list[list[str]] = []
+    monkeypatch.setattr(setup, "ROOT", tmp_path)
+    monkeypatch.setattr(setup, "run", lambda command, *_, **__: commands.append(command[1:]))
+    (tmp_path / "node_modules").mkdir()
+    (tmp_path / "package.json").touch()
+
+    for target in targets:
+        if target == "change":
+            (tmp_path / "package.json").write_text("{}")
+        else:
+            setup.install_node_packages(dev=target == "dev")
+
+    assert commands == installed
+
+
 def test_a_failing_installer_is_told_with_what_it_said(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(setup.SetupError, match="Check the network"):
         setup.run(["sh", "-c", "echo no route; exit 1"], "Check the network.")

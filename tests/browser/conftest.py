@@ -1,5 +1,6 @@
 """The product in a process of its own, and a browser on it whose every complaint fails the test."""
 
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -7,7 +8,13 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect
 
+from infra import local
 from infra.browser import chromium
+from infra.bundle import WEB
+from infra.page import with_page
+from optimizer.app import create_app
+from optimizer.config import Config
+from optimizer.store import TempStore
 from tests.browser.visit import Visit
 from tests.product import running
 
@@ -22,6 +29,15 @@ def url() -> Iterator[str]:
     """The address of a server whose limit no test reaches."""
     with running(RATE_LIMIT="10000 per minute") as (_, address):
         yield f"{address}/"
+
+
+@pytest.fixture(scope="session")
+def sources_url(config: Config, connected_store: TempStore) -> Iterator[str]:
+    """The address of a server that serves web/ as it is written."""
+    with ExitStack() as cleanup:
+        listener = cleanup.enter_context(socket.create_server((local.HOST, 0)))
+        local.serve(with_page(create_app(config, connected_store), config, WEB), listener, cleanup)
+        yield f"http://{local.HOST}:{listener.getsockname()[1]}/"
 
 
 @pytest.fixture

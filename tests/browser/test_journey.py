@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
+from tests.browser.conftest import OpenVisit
 from tests.browser.visit import LOGO, PHOTO, SMALL, Visit, corpus, picture
 
 MINUS = "\N{MINUS SIGN}"
@@ -152,7 +153,7 @@ def test_without_the_code_for_a_zip_the_results_are_saved_one_by_one(visit: Visi
     visit.drop(picture(), corpus("graphic-triangles-alpha.png"))
     expect(visit.badges).to_have_count(2)
     visit.expected.append("ERR_INTERNET_DISCONNECTED")
-    visit.page.route("**/vendor/*", lambda route: route.abort("internetdisconnected"))
+    visit.page.route("**/client-zip-*.js", lambda route: route.abort("internetdisconnected"))
     names: list[str] = []
     visit.page.on("download", lambda download: names.append(download.suggested_filename))
 
@@ -172,10 +173,10 @@ def test_without_the_code_for_a_zip_the_results_are_saved_one_by_one(visit: Visi
     ],
 )
 def test_names_in_a_zip_are_numbered_where_they_come_again(
-    visit: Visit, url: str, names: list[str], unique: list[str]
+    open_visit: OpenVisit, sources_url: str, names: list[str], unique: list[str]
 ) -> None:
-    given = visit.page.evaluate(
-        "async ([url, names]) => (await import(url)).numbered(names)", [f"{url}js/zip.js", names]
+    given = open_visit(sources_url).page.evaluate(
+        "async (names) => (await import('/js/zip.js')).numbered(names)", names
     )
 
     assert given == unique

@@ -20,11 +20,15 @@ const DEFAULT_RETRY_SECONDS = 10;
 export class Failure extends Error {
   /**
    * @param {number} status
-   * @param {{detail?: string, errors?: FieldError[], retryAfter?: number}} [about]
+   * @param {{type?: string, detail?: string, errors?: FieldError[], retryAfter?: number}} [about]
    */
-  constructor(status, { detail = '', errors = [], retryAfter = DEFAULT_RETRY_SECONDS } = {}) {
+  constructor(
+    status,
+    { type = '', detail = '', errors = [], retryAfter = DEFAULT_RETRY_SECONDS } = {},
+  ) {
     super(detail || `status ${status}`);
     this.status = status;
+    this.code = type.replace('urn:pinch:problem:', '');
     this.detail = detail;
     this.errors = errors;
     this.retryAfter = retryAfter;
@@ -33,6 +37,8 @@ export class Failure extends Error {
 
 export class Api {
   #base;
+  /** @type {(remaining: number, reset: number) => void} what a counted answer says of the limit */
+  onQuota = () => {};
 
   /** @param {string} base */
   constructor(base) {
@@ -101,7 +107,12 @@ export class Api {
       body: JSON.stringify(body),
       signal: signal ?? null,
     };
-    return request(`${this.#base}/api/${path}`, options, json);
+    return request(`${this.#base}/api/${path}`, options, json, ({ headers }) => {
+      const [remaining, reset] = ['Remaining', 'Reset'].map((name) =>
+        headers.get(`RateLimit-${name}`),
+      );
+      if (remaining && reset) this.onQuota(Number(remaining), Number(reset));
+    });
   }
 }
 
@@ -116,11 +127,13 @@ const json = (response) => (response.status === 204 ? Promise.resolve(null) : re
  * @param {string} url
  * @param {RequestInit} options
  * @param {(response: Response) => Promise<T>} read
+ * @param {(response: Response) => void} [look] at every answer, also one that is no success
  * @returns {Promise<T>}
  */
-async function request(url, options, read) {
+async function request(url, options, read, look = () => {}) {
   try {
     const response = await fetch(url, options);
+    look(response);
     if (response.ok) return await read(response);
     const isProblem = response.headers.get('Content-Type')?.startsWith('application/problem+json');
     const problem = isProblem ? await response.json() : {};

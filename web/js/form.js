@@ -23,7 +23,8 @@ const GROUPS = ['format', 'size', 'adjust', 'options'];
 
 /**
  * @typedef {{element: HTMLElement, show: (value: Value) => void}} Control
- * @typedef {(value: Value) => void} Commit
+ * @typedef {(value: Value) => void} Commit what the user has chosen
+ * @typedef {(value: Value) => void} Draft what the user is about to choose
  */
 
 export class SettingsForm {
@@ -35,6 +36,10 @@ export class SettingsForm {
   #resets = [];
   /** @type {(values: Values) => void} */
   onChange = () => {};
+  /** @type {(values: Values) => void} while a slider moves */
+  onDraft = () => {};
+  /** @type {(values: Values) => void} with what was there before */
+  onReset = () => {};
 
   /**
    * @param {HTMLElement} root
@@ -57,6 +62,20 @@ export class SettingsForm {
   }
 
   /**
+   * The same without telling anybody: they are those of another image.
+   * @param {Values} values
+   */
+  show(values) {
+    this.#values = { ...this.#schema.defaults, ...values };
+    this.#show();
+  }
+
+  /** All settings take their default. */
+  reset() {
+    this.#reset(Object.entries(this.#schema.properties));
+  }
+
+  /**
    * Show a short remark beside the name of a setting.
    * @param {string} name
    * @param {string} text
@@ -69,6 +88,14 @@ export class SettingsForm {
   #changed() {
     this.#show();
     this.onChange(this.#schema.changes(this.#values));
+  }
+
+  /** @param {[string, Property][]} properties */
+  #reset(properties) {
+    const before = this.#schema.changes(this.#values);
+    for (const [name, property] of properties) this.#values[name] = property.default;
+    this.#changed();
+    this.onReset(before);
   }
 
   #show() {
@@ -92,7 +119,10 @@ export class SettingsForm {
         this.#values[name] = value;
         this.#changed();
       };
-      const control = build(name, property, commit);
+      /** @param {Value} value */
+      const draft = (value) =>
+        this.onDraft(this.#schema.changes({ ...this.#values, [name]: value }));
+      const control = build(name, property, commit, draft);
       this.#controls.set(name, control);
       section.append(control.element);
     }
@@ -107,10 +137,7 @@ export class SettingsForm {
     const label = t('settings.reset-group', { group });
     const link = el('button', { type: 'button', class: 'link', 'aria-label': label });
     link.textContent = t('settings.reset');
-    link.addEventListener('click', () => {
-      for (const [name, property] of properties) this.#values[name] = property.default;
-      this.#changed();
-    });
+    link.addEventListener('click', () => this.#reset(properties));
     this.#resets.push(() => {
       link.hidden = properties.every(([name, property]) => this.#values[name] === property.default);
     });
@@ -137,16 +164,17 @@ function groups(properties) {
  * @param {string} name
  * @param {Property} property
  * @param {Commit} commit
+ * @param {Draft} draft
  * @returns {Control}
  */
-function build(name, property, commit) {
+function build(name, property, commit, draft) {
   const types = [property.type].flat();
   if (property.enum) return choice(name, property, commit);
   if (types.includes('boolean')) return toggle(name, property, commit);
   if (types.includes('integer') || types.includes('number')) {
     const bounded = property.minimum !== undefined && property.maximum !== undefined;
     return bounded && !types.includes('null')
-      ? slider(name, property, commit)
+      ? slider(name, property, commit, draft)
       : number(name, property, commit);
   }
   return text(name, property, commit);
@@ -163,12 +191,12 @@ function choice(name, property, commit) {
   const radios = options.map((value) => el('input', { type: 'radio', name: `s-${name}`, value }));
   const labels = radios.map((radio, index) => {
     radio.addEventListener('change', () => commit(radio.value));
-    const label = property['x-labels']?.[index] ?? radio.value;
+    const label = tOr(`choice.${radio.value}`, property['x-labels']?.[index] ?? radio.value);
     return el('label', {}, radio, el('span', {}, label));
   });
   const about = { role: 'radiogroup', 'aria-label': titleOf(name, property) };
   return {
-    element: el('div', { class: 'seg', title: property.description ?? '', ...about }, ...labels),
+    element: el('div', { class: 'seg', title: hintOf(name, property), ...about }, ...labels),
     show: (value) => {
       for (const radio of radios) radio.checked = radio.value === value;
     },
@@ -184,7 +212,7 @@ function choice(name, property, commit) {
 function toggle(name, property, commit) {
   const input = el('input', { type: 'checkbox', id: `s-${name}` });
   input.addEventListener('change', () => commit(input.checked));
-  const hint = el('em', {}, property.description ?? '');
+  const hint = el('em', {}, hintOf(name, property));
   return {
     element: el('label', { class: 'switch' }, el('span', {}, titleOf(name, property), hint), input),
     show: (value) => {
@@ -194,13 +222,14 @@ function toggle(name, property, commit) {
 }
 
 /**
- * A slider with its number. Moving it shows the value; letting go of it commits.
+ * A slider with its number. Moving it drafts the value; letting go of it commits.
  * @param {string} name
  * @param {Property} property
  * @param {Commit} commit
+ * @param {Draft} draft
  * @returns {Control}
  */
-function slider(name, property, commit) {
+function slider(name, property, commit, draft) {
   const min = Number(property.minimum);
   const max = Number(property.maximum);
   const bounds = { min, max, step: property.type === 'integer' ? 1 : 'any' };
@@ -215,6 +244,7 @@ function slider(name, property, commit) {
   range.addEventListener('input', () => {
     field.value = range.value;
     paint();
+    draft(range.valueAsNumber);
   });
   range.addEventListener('change', () => commit(range.valueAsNumber));
   onNumber(field, property, commit);
@@ -226,11 +256,11 @@ function slider(name, property, commit) {
     el('small', { class: 'num' }),
   );
   const value = el('div', { class: 'val' }, field, el('span', {}, property['x-unit'] ?? ''));
-  const description = el('span', { class: 'vh', id: `d-${name}` }, property.description ?? '');
+  const description = el('span', { class: 'vh', id: `d-${name}` }, hintOf(name, property));
   range.setAttribute('aria-describedby', description.id);
   const row = el('div', {
     class: inline ? 'row inline' : 'row',
-    title: property.description ?? '',
+    title: hintOf(name, property),
   });
   row.append(label, value, range, description);
   return {
@@ -257,7 +287,7 @@ function number(name, property, commit) {
   const label = el('label', { for: field.id }, titleOf(name, property));
   const value = el('div', { class: 'val box' }, field, el('span', {}, property['x-unit'] ?? ''));
   return {
-    element: el('div', { class: 'half', title: property.description ?? '' }, label, value),
+    element: el('div', { class: 'half', title: hintOf(name, property) }, label, value),
     show: (value) => {
       field.value = value === null ? '' : String(value);
     },
@@ -275,7 +305,7 @@ function text(name, property, commit) {
   const input = el('input', { type, id: `s-${name}` });
   if (type === 'text' && property.pattern) input.pattern = property.pattern;
   input.addEventListener('change', () => input.checkValidity() && commit(input.value));
-  const hint = el('em', {}, property.description ?? '');
+  const hint = el('em', {}, hintOf(name, property));
   const label = el('span', {}, titleOf(name, property), hint);
   return {
     element: el('label', { class: 'switch' }, label, input),
@@ -315,7 +345,13 @@ function onNumber(field, property, commit) {
  * @param {string} name
  * @param {Property} property
  */
-const titleOf = (name, property) => property.title ?? name;
+const titleOf = (name, property) => tOr(`setting.${name}`, property.title ?? name);
+
+/**
+ * @param {string} name
+ * @param {Property} property
+ */
+const hintOf = (name, property) => tOr(`hint.${name}`, property.description ?? '');
 
 /**
  * @param {number} value

@@ -6,17 +6,29 @@ const TEXT_INPUTS = 'textarea, input:is([type=text], [type=number], [type=search
 
 export class Intake {
   #picker;
+  #folderPicker;
+  /** @type {(files: File[]) => void} */
+  take;
 
   /**
    * @param {HTMLInputElement} picker the hidden file input
+   * @param {HTMLInputElement} folderPicker the same for a folder
    * @param {HTMLElement} overlay shown while files are dragged over the window
    * @param {(files: File[]) => void} onFiles
    */
-  constructor(picker, overlay, onFiles) {
+  constructor(picker, folderPicker, overlay, onFiles) {
     this.#picker = picker;
+    this.#folderPicker = folderPicker;
+    this.take = onFiles;
     picker.addEventListener('change', () => {
       onFiles([...(picker.files ?? [])]);
       picker.value = ''; // so that the same file can be chosen again
+    });
+    folderPicker.addEventListener('change', () => {
+      const files = [...(folderPicker.files ?? [])];
+      files.sort((one, other) => inOrder(one.webkitRelativePath, other.webkitRelativePath));
+      onFiles(files.filter(({ name }) => IMAGE_NAME.test(name)));
+      folderPicker.value = '';
     });
     document.addEventListener('paste', (event) => {
       const files = [...(event.clipboardData?.files ?? [])];
@@ -52,6 +64,15 @@ export class Intake {
   choose() {
     this.#picker.click();
   }
+
+  /** Phones have no folders to choose. */
+  get takesFolders() {
+    return 'webkitdirectory' in this.#folderPicker;
+  }
+
+  chooseFolder() {
+    this.#folderPicker.click();
+  }
 }
 
 /** @param {DragEvent} event */
@@ -60,6 +81,7 @@ function hasFiles(event) {
 }
 
 const IMAGE_NAME = /\.(jpe?g|png|webp)$/i;
+const inOrder = new Intl.Collator(undefined, { numeric: true }).compare;
 
 /**
  * Return the dropped files, and in place of each folder the images in it, however deep. A folder without any stays what
@@ -94,7 +116,7 @@ async function imagesIn(folder) {
     if (some.length === 0) break; // they come a hundred at a time
     entries.push(...some);
   }
-  entries.sort((one, other) => one.name.localeCompare(other.name, undefined, { numeric: true }));
+  entries.sort((one, other) => inOrder(one.name, other.name));
   const found = entries.map(async (entry) => {
     if (entry.isDirectory) return imagesIn(entry);
     if (!IMAGE_NAME.test(entry.name)) return [];

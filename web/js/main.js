@@ -1,171 +1,94 @@
-/** Wires the page together; every other module does one thing and knows none of the others. */
+/** The page before there is an image: takes files in, and loads what works on them when somebody is about to. */
 
 import { Api, Failure } from './api.js';
-import { Filmstrip } from './filmstrip.js';
-import { Schema, SettingsForm } from './form.js';
 import { Intake, megabytes } from './intake.js';
-import { announcer, PauseNotice, Toast, TroubleNotice } from './notices.js';
-import { find, localize, percent, size, t } from './page.js';
-import { Presets } from './presets.js';
-import { ResultPanel } from './result.js';
-import { Session } from './session.js';
-import { Stage } from './stage.js';
-import { recall, remember } from './storage.js';
-import { ThemeSwitch } from './theme.js';
-import { Pause, Transfer } from './transfer.js';
-import { downloadZip } from './zip.js';
+import { announcer } from './notices.js';
+import { find, localize, speak, t } from './page.js';
+import { remember } from './storage.js';
+import { themeSwitch } from './theme.js';
 
-/** @import {Limits, SettingsDocument} from './form.js' */
-/** @import {Image, Result} from './session.js' */
+/** @import {Limits} from './form.js' */
+
+const SIGNS_OF_LIFE = ['pointermove', 'pointerdown', 'dragenter', 'focusin'];
 
 /** @param {string} id */
 const button = (id) => find(`#${id}`, HTMLButtonElement);
 
-localize(document);
+const root = document.documentElement;
+if (root.lang === 'de') speak(await import('../strings/de.js'));
+if (root.lang !== 'en') localize(document);
+delete root.dataset.waiting;
+
 const say = announcer(find('#status', HTMLElement));
-new ThemeSwitch(button('theme'), (dark) => t(dark ? 'theme.to-light' : 'theme.to-dark'));
+themeSwitch(button('theme'));
+chooseLanguage(find('#language', HTMLSelectElement));
+if (/^(Mac|iP)/.test(navigator.platform)) find('#ctrl', HTMLElement).textContent = '⌘';
 
 // Files may come before the API has answered; they wait for it.
-const started = connect().then(({ api, document }) => start(api, document));
-const intake = new Intake(
-  find('#picker', HTMLInputElement),
-  find('#overlay', HTMLElement),
-  async (files) => (await started).add(files),
-);
-for (const id of ['choose', 'add']) button(id).addEventListener('click', () => intake.choose());
-
-/** Connect as often as it takes: nothing works without the limits and the settings. */
-async function connect() {
-  const flaw = find('#flaw', HTMLElement);
-  const again = find('button', HTMLButtonElement, flaw);
-  for (;;) {
-    try {
-      const connected = await Api.connect();
-      flaw.hidden = true;
-      return connected;
-    } catch (error) {
-      if (!(error instanceof Failure)) throw error;
-      find('span', HTMLElement, flaw).textContent = t('hero.unreachable');
-      flaw.hidden = false;
-      await new Promise((resolve) => again.addEventListener('click', resolve, { once: true }));
-    }
-  }
-}
-
-/**
- * @param {Api} api
- * @param {SettingsDocument} document
- */
-function start(api, { properties, presets: builtIn, limits }) {
+const connected = insist(() => Api.connect());
+connected.then(({ document: { limits } }) => {
   intake.accept(limits.media_types);
   showLimits(limits);
-  const schema = new Schema(properties);
-  const settings = schema.accept(recall('settings'));
-  const pause = new Pause(pauseTeller(limits.requests_per_minute));
-  const transfer = new Transfer(api, pause, limits.files_per_request);
-  const session = new Session(transfer, limits.max_upload_bytes, settings, {
-    changed: render,
-    added: (images) => say(addedText(images)),
-    uploaded: (image) => image === session.selected && say(t('say.uploaded')),
-    optimized: (image) => {
-      const text = optimizedText(image, session);
-      if (text) say(text);
-    },
-  });
-
-  const app = find('#app', HTMLElement);
-  const stage = new Stage(find('#stage', HTMLElement), recall('mode'), (mode) =>
-    remember('mode', mode),
+});
+/** @type {Promise<import('./editor.js').Editor> | undefined} */
+let editor;
+const edit = () => {
+  editor ??= Promise.all([insist(() => import('./editor.js')), connected]).then(
+    ([module, { api, document }]) => module.edit(api, document, intake, say),
   );
-  const strip = new Filmstrip(find('#strip', HTMLElement), find('#tile', HTMLTemplateElement));
-  strip.onSelect = (image) => session.select(image);
-  strip.onRemove = remove;
+  return editor;
+};
 
-  const form = new SettingsForm(find('#form', HTMLElement), schema, settings);
-  const presets = new Presets(find('#presets', HTMLElement), schema, builtIn, settings);
-  form.onChange = (changed) => {
-    remember('settings', changed);
-    presets.show(changed);
-    session.setSettings(changed);
-  };
-  presets.onApply = (chosen) => form.set(schema.accept(chosen));
-  presets.onSaved = (name) => say(t('settings.preset-saved', { name }));
-  const toast = new Toast(find('#toast', HTMLElement));
-  presets.onDeleted = (name, undo) => {
-    const text = t('settings.preset-deleted', { name });
-    say(text);
-    toast.show(text, undo);
-  };
-  const live = find('#live', HTMLInputElement);
-  session.live = live.checked = recall('live') !== false;
-  live.addEventListener('change', () => {
-    remember('live', live.checked);
-    session.setLive(live.checked);
+const intake = new Intake(
+  find('#picker', HTMLInputElement),
+  find('#folder-picker', HTMLInputElement),
+  find('#overlay', HTMLElement),
+  async (files) => (await edit()).add(files),
+);
+for (const id of ['choose', 'add']) button(id).addEventListener('click', () => intake.choose());
+button('folder').addEventListener('click', () => intake.chooseFolder());
+button('folder').hidden = !intake.takesFolders;
+button('sample').addEventListener('click', async () => {
+  const blob = await (await fetch(new URL('../sample.jpg', import.meta.url))).blob();
+  intake.take([new File([blob], t('hero.sample-name'))]);
+});
+for (const name of SIGNS_OF_LIFE) addEventListener(name, edit, { once: true });
+addEventListener('keydown', async (event) => (await edit()).press(event), { once: true });
+if (location.hash.startsWith('#s=')) edit();
+
+const offline = find('#offline', HTMLElement);
+for (const name of ['online', 'offline']) {
+  addEventListener(name, () => {
+    offline.hidden = navigator.onLine;
+    say(t(navigator.onLine ? 'say.online' : 'error.offline'));
   });
+}
+offline.hidden = navigator.onLine;
 
-  const panel = new ResultPanel(find('.result', HTMLElement), find('.notes', HTMLElement), {
-    optimize: onSelected((image) => session.optimize(image)),
-    cancel: onSelected(remove),
-  });
-  const trouble = new TroubleNotice(find('.trouble', HTMLElement));
-  trouble.onRetry = onSelected((image) => session.retry(image));
-  trouble.onRemove = onSelected(remove);
-  button('delete').addEventListener('click', onSelected(remove));
-  button('delete-all').addEventListener('click', () => {
-    session.removeAll();
-    say(t('say.removed-all'));
-    button('choose').focus();
-  });
-  button('optimize-all').addEventListener('click', () => session.optimizeAll());
-  button('download-all').addEventListener('click', () => downloadZip(results(session)));
-
-  addEventListener('online', () => session.retryNetwork());
-  addEventListener('pagehide', () => session.leave());
-  addEventListener('pageshow', (event) => event.persisted && session.comeBack());
-
-  return session;
-
-  /** @param {(image: Image) => void} action */
-  function onSelected(action) {
-    return () => session.selected && action(session.selected);
-  }
-
-  /** @param {Image} image */
-  function remove(image) {
-    session.remove(image);
-    say(t('say.removed', { name: image.file.name }));
-    if (session.selected) strip.focus(session.selected);
-    else button('choose').focus();
-  }
-
-  function render() {
-    const { images, selected } = session;
-    app.dataset.view = images.length ? 'work' : 'empty';
-    strip.show(images, selected, (image) => session.isStale(image));
-    const finished = results(session);
-    const bytes = finished.reduce((sum, result) => sum + result.answer.bytes, 0);
-    const stale = images.filter((image) => session.wantsRun(image));
-    const count = (/** @type {number} */ many) => t('count.images', { count: many });
-    const total = t('count.images-size', { count: finished.length, size: size(bytes) });
-    showButton('download-all', finished.length > 1, total);
-    showButton(
-      'optimize-all',
-      stale.some((image) => image !== selected),
-      count(stale.length),
-    );
-    button('delete-all').hidden = images.length < 2;
-    trouble.show(selected?.trouble);
-    if (!selected) return;
-    const pending = session.isPending(selected);
-    stage.show(selected, pending);
-    panel.show(selected, session.isStale(selected), pending);
-    const { width, height } = selected.result?.answer ?? {};
-    form.remark(
-      'resize_percent',
-      width && height
-        ? t('settings.dimensions', { width: String(width), height: String(height) })
-        : '',
-    );
+/**
+ * Do what nothing works without, as often as it takes.
+ * @template T
+ * @param {() => Promise<T>} task
+ * @returns {Promise<T>}
+ */
+async function insist(task) {
+  const flaw = find('#flaw', HTMLElement);
+  const again = find('button', HTMLButtonElement, flaw);
+  for (let failed = false; ; failed = true) {
+    try {
+      const done = await task();
+      if (failed) flaw.hidden = true;
+      return done;
+    } catch (error) {
+      // What an import fails with for want of a connection is a TypeError.
+      if (!(error instanceof Failure || error instanceof TypeError)) throw error;
+      find('span', HTMLElement, flaw).textContent = t('hero.unreachable');
+      flaw.hidden = false;
+      await new Promise((resolve) => {
+        again.addEventListener('click', resolve, { once: true });
+        addEventListener('online', resolve, { once: true });
+      });
+    }
   }
 }
 
@@ -179,58 +102,13 @@ function showLimits({ max_upload_bytes, retention_minutes }) {
 }
 
 /**
- * Return what shows a pause each second and says it only at its start and its end.
- * @param {number} limit requests a minute
- * @returns {(seconds: number) => void}
+ * Only where no image is lost by it: the page is loaded again in the other language.
+ * @param {HTMLSelectElement} select
  */
-function pauseTeller(limit) {
-  const notice = new PauseNotice(find('#pause', HTMLElement), limit);
-  let paused = false;
-  return (seconds) => {
-    notice.show(seconds);
-    if (!paused && seconds > 0) say(t('say.paused', { limit, count: seconds }));
-    if (paused && seconds === 0) say(t('say.resumed'));
-    paused = seconds > 0;
-  };
-}
-
-/**
- * @param {string} id
- * @param {boolean} shown
- * @param {string} remark
- */
-function showButton(id, shown, remark) {
-  button(id).hidden = !shown;
-  find('.q', HTMLElement, button(id)).textContent = remark;
-}
-
-/**
- * @param {Session} session
- * @returns {Result[]}
- */
-function results(session) {
-  return session.images.flatMap((image) => image.result ?? []);
-}
-
-/** @param {Image[]} images */
-function addedText(images) {
-  const refused = images.flatMap((image) => image.trouble?.message ?? []);
-  const good = images.length - refused.length;
-  return [...(good ? [t('say.uploading', { count: good })] : []), ...refused].join(' ');
-}
-
-/**
- * @param {Image} image
- * @param {Session} session
- * @returns {string} about the selected image, or about all of them once the last is done
- */
-function optimizedText(image, session) {
-  const answer = image.result?.answer;
-  if (image === session.selected && answer) {
-    const key = answer.saved_percent < 0 ? 'say.larger' : 'say.smaller';
-    const values = { name: answer.filename, size: size(answer.bytes) };
-    return t(key, { ...values, percent: percent(answer.saved_percent) });
-  }
-  const running = session.images.some((each) => each.run);
-  return running ? '' : t('say.all-done', { count: results(session).length });
+function chooseLanguage(select) {
+  select.value = root.lang;
+  select.addEventListener('change', () => {
+    remember('language', select.value);
+    location.reload();
+  });
 }

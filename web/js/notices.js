@@ -72,10 +72,11 @@ export class TroubleNotice {
   }
 }
 
-/** One sentence with a way back, for as long as it stands there. */
+/** One sentence, perhaps with a way back for as long as it stands there. */
 export class Toast {
   #root;
   #text;
+  #button;
   #timer = 0;
   #undo = () => {};
 
@@ -83,7 +84,8 @@ export class Toast {
   constructor(root) {
     this.#root = root;
     this.#text = find('span', HTMLElement, root);
-    find('button', HTMLButtonElement, root).addEventListener('click', () => {
+    this.#button = find('button', HTMLButtonElement, root);
+    this.#button.addEventListener('click', () => {
       this.#root.hidden = true;
       this.#undo();
     });
@@ -91,11 +93,12 @@ export class Toast {
 
   /**
    * @param {string} text
-   * @param {() => void} undo
+   * @param {() => void} [undo]
    */
   show(text, undo) {
     this.#text.textContent = text;
-    this.#undo = undo;
+    this.#button.hidden = !undo;
+    this.#undo = undo ?? this.#undo;
     this.#root.hidden = false;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#hide(), UNDO_MS);

@@ -1,11 +1,32 @@
 /** Elements and words: finds and builds the ones, looks up the others, writes numbers as the language does. */
 
-import { language, strings } from '../strings/en.js';
+import { language as english, strings as sentences } from '../strings/en.js';
+
+/** @typedef {Partial<Record<Intl.LDMLPluralRule, string>> & {other: string}} Plural */
+/** @typedef {{language: string, strings: Record<string, string | Plural>}} Language */
 
 const SVG = 'http://www.w3.org/2000/svg';
-const plurals = new Intl.PluralRules(language);
-const whole = new Intl.NumberFormat(language, { maximumFractionDigits: 0 });
-const tenths = new Intl.NumberFormat(language, { maximumFractionDigits: 1 });
+
+/** @type {Record<string, string | Plural>} */
+let strings;
+/** @type {Intl.PluralRules} */
+let plurals;
+/** @type {Intl.NumberFormat} */
+let whole;
+/** @type {Intl.NumberFormat} */
+let tenths;
+
+/**
+ * Use this language from now on; what is on the page already stays.
+ * @param {Language} language
+ */
+export function speak({ language, strings: spoken }) {
+  strings = spoken;
+  plurals = new Intl.PluralRules(language);
+  whole = new Intl.NumberFormat(language, { maximumFractionDigits: 0 });
+  tenths = new Intl.NumberFormat(language, { maximumFractionDigits: 1 });
+}
+speak({ language: english, strings: sentences });
 
 /**
  * Return the sentence of this key with its `{names}` filled in; `count` chooses the plural form.
@@ -16,8 +37,8 @@ const tenths = new Intl.NumberFormat(language, { maximumFractionDigits: 1 });
 export function t(key, values = {}) {
   const entry = strings[key];
   if (entry === undefined) throw new Error(`no such string: ${key}`);
-  const form = plurals.select(Number(values.count)) === 'one' ? 'one' : 'other';
-  const sentence = typeof entry === 'string' ? entry : entry[form];
+  const form = plurals.select(Number(values.count));
+  const sentence = typeof entry === 'string' ? entry : (entry[form] ?? entry.other);
   return sentence.replace(/\{(\w+)\}/g, (_, name) => {
     const value = values[name];
     return typeof value === 'number' ? whole.format(value) : (value ?? '');
@@ -43,11 +64,17 @@ export function size(bytes) {
 }
 
 /**
+ * Write several things in one sentence: a, b, and c.
+ * @param {string[]} items
+ */
+export const list = (items) => new Intl.ListFormat(plurals.resolvedOptions().locale).format(items);
+
+/**
  * Write how much smaller (or larger) the result is, without its sign. Nothing that has bytes left is 100 % smaller.
  * @param {number} saved percent
  */
 export function percent(saved) {
-  const value = saved > 0 ? Math.min(saved, 99.9) : -saved;
+  const value = saved > 0 ? Math.min(saved, 99.9) : 0 - saved; // no negative zero
   return (value < 1 || (value >= 99.5 && value < 100) ? tenths : whole).format(value);
 }
 
@@ -57,7 +84,7 @@ export function percent(saved) {
  */
 export function change(saved) {
   const sign = saved > 0 ? '−' : saved < 0 ? '+' : '';
-  return `${sign}${percent(saved)}%`;
+  return `${sign}${t('number.percent', { value: percent(saved) })}`;
 }
 
 /**
@@ -65,7 +92,6 @@ export function change(saved) {
  * @param {Document} document
  */
 export function localize(document) {
-  document.documentElement.lang = language;
   for (const element of document.querySelectorAll('[data-t]')) {
     element.textContent = t(element.getAttribute('data-t') ?? '');
   }

@@ -1,9 +1,11 @@
-/** Settings under a name: those of the server, and the user's own, kept in this browser. */
+/** Settings under a name: those of the server, and the user's own, kept in this browser; or in a link. */
 
-import { el, find, icon, t } from './page.js';
+import { el, find, icon, t, tOr } from './page.js';
 import { recall, remember } from './storage.js';
 
 /** @import {Preset, Schema, Values} from './form.js' */
+
+const SHARED = '#s=';
 
 export class Presets {
   #schema;
@@ -11,41 +13,47 @@ export class Presets {
   /** @type {Preset[]} */
   #own;
   #chips;
+  #rename;
   #naming;
   #name;
+  #link;
+  #tell;
+  /** @type {Preset | undefined} the one that gets another name */
+  #renamed;
   /** @type {Values} */
   #current;
   /** @type {(settings: Values) => void} */
   onApply = () => {};
-  /** @type {(title: string) => void} */
-  onSaved = () => {};
-  /** @type {(title: string, undo: () => void) => void} */
-  onDeleted = () => {};
 
   /**
    * @param {HTMLElement} root
    * @param {Schema} schema
    * @param {Preset[]} builtIn
    * @param {Values} current
+   * @param {(text: string, undo?: () => void) => void} tell
    */
-  constructor(root, schema, builtIn, current) {
+  constructor(root, schema, builtIn, current, tell) {
     this.#schema = schema;
-    this.#builtIn = builtIn;
+    this.#builtIn = builtIn.map((each) => ({
+      ...each,
+      title: tOr(`preset.${each.name}`, each.title),
+    }));
     this.#current = current;
+    this.#tell = tell;
     this.#own = recallOwn(schema);
     this.#chips = find('.chips', HTMLElement, root);
     this.#naming = find('form', HTMLFormElement, root);
-    this.#name = find('input', HTMLInputElement, this.#naming);
-    const open = find('.head button', HTMLButtonElement, root);
+    this.#name = find('.name', HTMLInputElement, this.#naming);
+    this.#link = find('.address', HTMLInputElement, root);
+    const save = find('.save-current', HTMLButtonElement, root);
+    this.#rename = find('.rename', HTMLButtonElement, root);
     const close = () => {
       this.#naming.hidden = true;
-      open.focus();
+      (this.#renamed ? this.#rename : save).focus();
     };
-    open.addEventListener('click', () => {
-      this.#naming.hidden = false;
-      this.#name.value = '';
-      this.#name.focus();
-    });
+    save.addEventListener('click', () => this.#ask());
+    this.#rename.addEventListener('click', () => this.#ask(this.#chosen()));
+    find('.share', HTMLButtonElement, root).addEventListener('click', () => this.#share());
     this.#name.addEventListener('input', () => this.#name.setCustomValidity(''));
     this.#naming.addEventListener('keydown', (event) => event.key === 'Escape' && close());
     find('button[type=button]', HTMLButtonElement, this.#naming).addEventListener('click', close);
@@ -59,7 +67,21 @@ export class Presets {
   /** @param {Values} current what the form says; the chips of equal presets are marked */
   show(current) {
     this.#current = current;
+    this.#link.hidden = true;
     this.#render();
+  }
+
+  /** @param {Preset} [renamed] nothing for a new one */
+  #ask(renamed) {
+    this.#renamed = renamed;
+    this.#naming.hidden = false;
+    this.#name.value = renamed?.title ?? '';
+    this.#name.select();
+  }
+
+  /** The user's own preset that the settings are. */
+  #chosen() {
+    return this.#own.find((preset) => this.#schema.same(preset.settings, this.#current));
   }
 
   /** @param {string} title */
@@ -70,9 +92,14 @@ export class Presets {
       this.#name.reportValidity();
       return false;
     }
-    const preset = { name: title, title, settings: this.#current };
-    this.#keep([...this.#own.filter((each) => each.title !== title), preset]);
-    this.onSaved(title);
+    const settings = this.#renamed?.settings ?? this.#current;
+    const preset = { name: title, title, settings };
+    /** @param {Preset} each */
+    const replaced = (each) => each === this.#renamed || each.title === title;
+    const place = this.#own.findIndex(replaced);
+    const others = this.#own.filter((each) => !replaced(each));
+    this.#keep(others.toSpliced(place < 0 ? others.length : place, 0, preset));
+    this.#tell(t('settings.preset-saved', { name: title }));
     return true;
   }
 
@@ -81,7 +108,21 @@ export class Presets {
     const before = this.#own;
     this.#keep(before.filter((each) => each !== preset));
     find('input', HTMLInputElement, this.#chips).focus();
-    this.onDeleted(preset.title, () => this.#keep(before));
+    this.#tell(t('settings.preset-deleted', { name: preset.title }), () => this.#keep(before));
+  }
+
+  /** Put the address of this page with these settings on the clipboard, or where it can be copied from by hand. */
+  async #share() {
+    const address = new URL(location.href);
+    address.hash = SHARED + encodeURIComponent(JSON.stringify(this.#current));
+    try {
+      await navigator.clipboard.writeText(address.href);
+      this.#tell(t('settings.link-copied'));
+    } catch {
+      this.#link.value = address.href;
+      this.#link.hidden = false;
+      this.#link.select();
+    }
   }
 
   /** @param {Preset[]} own */
@@ -95,6 +136,7 @@ export class Presets {
     const focused = document.activeElement?.id ?? '';
     const chips = [...this.#builtIn, ...this.#own].map((preset) => this.#chip(preset));
     this.#chips.replaceChildren(...chips);
+    this.#rename.hidden = !this.#chosen();
     if (focused.startsWith('p-')) document.getElementById(focused)?.focus();
   }
 
@@ -111,6 +153,22 @@ export class Presets {
     const remove = el('button', { type: 'button', class: 'x', 'aria-label': name }, icon('x'));
     remove.addEventListener('click', () => this.#delete(preset));
     return el('span', { class: 'own' }, label, remove);
+  }
+}
+
+/**
+ * Take the settings out of the address, where somebody shared them.
+ * @param {Schema} schema
+ * @returns {Values | undefined}
+ */
+export function sharedSettings(schema) {
+  if (!location.hash.startsWith(SHARED)) return undefined;
+  const text = location.hash.slice(SHARED.length);
+  history.replaceState(null, '', location.pathname);
+  try {
+    return schema.accept(JSON.parse(decodeURIComponent(text)));
+  } catch {
+    return undefined; // cut off on its way
   }
 }
 

@@ -1,6 +1,6 @@
 /** What optimizing gained, in one big number, with the buttons that follow from it. */
 
-import { change, el, find, percent, setText, size, t, tOr } from './page.js';
+import { change, el, find, list, percent, setText, size, t, tOr } from './page.js';
 
 /** @import {Answer} from './api.js' */
 /** @import {Image, Result} from './session.js' */
@@ -14,11 +14,12 @@ export class ResultPanel {
   #optimize;
   #download;
   #cancel;
+  #keep;
 
   /**
    * @param {HTMLElement} root
    * @param {HTMLElement} notes a list
-   * @param {{optimize: () => void, cancel: () => void}} actions
+   * @param {{optimize: () => void, cancel: () => void, keep: () => void}} actions
    */
   constructor(root, notes, actions) {
     this.#root = root;
@@ -30,45 +31,57 @@ export class ResultPanel {
     this.#download = find('#download', HTMLAnchorElement, root);
     this.#cancel = find('#cancel', HTMLButtonElement, root);
     this.#optimize.addEventListener('click', actions.optimize);
+    this.#keep = find('#keep', HTMLButtonElement, root);
     this.#cancel.addEventListener('click', actions.cancel);
+    this.#keep.addEventListener('click', actions.keep);
   }
 
   /**
    * @param {Image} image
    * @param {boolean} stale
    * @param {boolean} pending
+   * @param {number} estimate bytes; 0 for none
    */
-  show(image, stale, pending) {
+  show(image, stale, pending, estimate) {
     const { result, trouble } = image;
     const uploading = !trouble && image.phase !== 'uploaded';
+    const larger = (result?.answer.saved_percent ?? 0) < 0;
     this.#root.hidden = trouble !== undefined && !result;
     this.#root.toggleAttribute('data-pending', pending && result !== undefined);
-    this.#root.toggleAttribute('data-larger', (result?.answer.saved_percent ?? 0) < 0);
-    if (result) this.#showResult(result);
+    this.#root.toggleAttribute('data-estimate', estimate > 0);
+    this.#root.toggleAttribute('data-larger', larger && !estimate);
+    if (estimate) this.#showSizes(image.file.size, estimate, true);
+    else if (result) this.#showSizes(result.answer.source.bytes, result.answer.bytes);
     else this.#showState(image);
+    this.#keep.hidden = !larger || stale;
     const asks = stale && !pending && !trouble;
     this.#optimize.hidden = !asks;
     this.#download.classList.toggle('pri', !asks);
     this.#download.classList.toggle('sec2', asks);
     this.#cancel.hidden = !uploading || result !== undefined;
-    this.#link(result, pending);
+    this.#link(result, pending || asks);
     const lines = result ? notes(result.answer) : [];
     this.#notes.replaceChildren(...lines.map((line) => el('li', {}, line)));
   }
 
-  /** @param {Result} result */
-  #showResult({ answer }) {
-    const gained = answer.source.bytes - answer.bytes;
-    setText(this.#number, change(answer.saved_percent));
+  /**
+   * @param {number} before bytes
+   * @param {number} after bytes
+   * @param {boolean} [estimated]
+   */
+  #showSizes(before, after, estimated = false) {
+    const gained = before - after;
+    /** @param {string} text */
+    const about = (text) => (estimated ? t('result.about', { size: text }) : text);
+    setText(this.#number, about(change(Math.round((1000 * gained) / before) / 10)));
     const key = gained > 0 ? 'result.saved' : gained < 0 ? 'result.more' : 'result.same';
     this.#about.replaceChildren(
-      t('result.sizes', { before: size(answer.source.bytes) }),
-      el('b', {}, size(answer.bytes)),
+      t('result.sizes', { before: size(before) }),
+      el('b', {}, about(size(after))),
       el('br'),
-      t(key, { size: size(Math.abs(gained)) }),
+      estimated ? t('result.estimate') : t(key, { size: size(Math.abs(gained)) }),
     );
-    const part = Math.min(answer.bytes / answer.source.bytes, 1);
-    this.#bar.setAttribute('width', String(part * 100));
+    this.#bar.setAttribute('width', String(Math.min(after / before, 1) * 100));
   }
 
   /** @param {Image} image */
@@ -78,6 +91,10 @@ export class ResultPanel {
     setText(this.#number, t(`result.${key === 'refused' ? 'waiting' : key}`, { percent }));
     setText(this.#about, size(image.file.size));
     this.#bar.setAttribute('width', image.phase === 'uploaded' ? '100' : String(percent));
+  }
+
+  download() {
+    if (this.#download.href) this.#download.click();
   }
 
   /**
@@ -112,7 +129,7 @@ function notes(answer) {
       ? [t('result.larger', { percent: percent(answer.saved_percent) })]
       : []),
     ...(answer.kept_original ? [t('result.kept')] : []),
-    ...answer.warnings.map((warning) => warning.detail),
-    ...(removed.length ? [t('result.removed', { list: removed.join(', ') })] : []),
+    ...answer.warnings.map(({ code, detail }) => tOr(`warning.${code}`, detail)),
+    ...(removed.length ? [t('result.removed', { list: list(removed) })] : []),
   ];
 }

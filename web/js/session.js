@@ -1,11 +1,13 @@
 /** The images of this visit: uploaded once, optimized as often as the settings change, discarded at the end. */
 
 import { Failure } from './api.js';
+import { ResultCache } from './cache.js';
 import { inspect } from './intake.js';
-import { t } from './page.js';
+import { t, tOr } from './page.js';
 
 /** @import {Answer} from './api.js' */
 /** @import {Values} from './form.js' */
+/** @import {Quota} from './quota.js' */
 /** @import {Transfer} from './transfer.js' */
 
 /**
@@ -18,9 +20,10 @@ import { t } from './page.js';
  *   phase: 'refused' | 'waiting' | 'uploading' | 'uploaded',
  *   progress: number, uploadId: string, issued: string[],
  *   result: Result | undefined, trouble: Trouble | undefined,
- *   run: AbortController | undefined, gone: AbortController,
+ *   run: AbortController | undefined, gone: AbortController, own: Values | undefined,
  * }} Image
- * `issued` lists every upload id it had; `run` is the optimize in flight; `gone` ends all work on it.
+ * `issued` lists every upload id it had; `run` is the optimize in flight; `gone` ends all work on it; `own` are its
+ * settings where they are not those of all.
  *
  * @typedef {{
  *   changed: () => void, added: (images: Image[]) => void,
@@ -44,11 +47,13 @@ export class Session {
   live = true;
 
   #transfer;
+  #quota;
   #maxBytes;
   #settings;
-  #key;
   #listener;
-  #cache = new ResultCache((result) => this.images.some((image) => image.result === result));
+  #cache = new ResultCache(MAX_CACHE_BYTES, (result) =>
+    this.images.some((image) => image.result === result),
+  );
   /** @type {string[]} ids of removed images that the server could not be told about yet */
   #undiscarded = [];
   #debounce = 0;
@@ -56,15 +61,16 @@ export class Session {
 
   /**
    * @param {Transfer} transfer
+   * @param {Quota} quota
    * @param {number} maxBytes
    * @param {Values} settings
    * @param {Listener} listener
    */
-  constructor(transfer, maxBytes, settings, listener) {
+  constructor(transfer, quota, maxBytes, settings, listener) {
     this.#transfer = transfer;
+    this.#quota = quota;
     this.#maxBytes = maxBytes;
     this.#settings = settings;
-    this.#key = JSON.stringify(settings);
     this.#listener = listener;
   }
 
@@ -90,25 +96,53 @@ export class Session {
   }
 
   /**
+   * The settings of this image: its own, or those of all.
+   * @param {Image | undefined} image
+   */
+  settingsOf(image) {
+    return image?.own ?? this.#settings;
+  }
+
+  /**
    * Use these settings from now on: for the selected image soon, for the others when they are asked for.
    * @param {Values} settings what differs from the defaults
    */
   setSettings(settings) {
-    const key = JSON.stringify(settings);
-    if (key === this.#key) return;
-    this.#settings = settings;
-    this.#key = key;
+    const image = this.selected;
+    const before = this.#keyOf(image);
+    if (image?.own) image.own = settings;
+    else this.#settings = settings;
+    if (this.#keyOf(image) !== before) this.#settingsChanged();
+  }
+
+  /**
+   * Give the selected image settings of its own, those of now; or let it follow those of all again.
+   * @param {boolean} own
+   */
+  setOwn(own) {
+    if (!this.selected) return;
+    this.selected.own = own ? this.#settings : undefined;
+    this.#settingsChanged();
+  }
+
+  #settingsChanged() {
     for (const image of this.images) {
-      image.result = this.#cache.get(image.number, key) ?? image.result;
+      image.result = this.#cache.get(image.number, this.#keyOf(image)) ?? image.result;
     }
     const image = this.selected;
     clearTimeout(this.#debounce);
     if (image?.phase === 'uploaded') {
       this.#stop(image);
       image.trouble = undefined;
-      if (this.live) this.#debounce = setTimeout(() => this.#refresh(image), DEBOUNCE_MS);
+      const wait = Math.max(DEBOUNCE_MS, this.#quota.spacing);
+      if (this.live) this.#debounce = setTimeout(() => this.#refresh(image), wait);
     }
     this.#listener.changed();
+  }
+
+  /** @param {Image | undefined} image */
+  #keyOf(image) {
+    return JSON.stringify(this.settingsOf(image));
   }
 
   /** @param {boolean} live */
@@ -123,7 +157,7 @@ export class Session {
    * @param {Image} image
    */
   isStale(image) {
-    return image.phase === 'uploaded' && image.result?.key !== this.#key;
+    return image.phase === 'uploaded' && image.result?.key !== this.#keyOf(image);
   }
 
   /**
@@ -144,13 +178,22 @@ export class Session {
   }
 
   /**
+   * Something is being done for it without anybody asking again.
+   * @param {Image} image
+   */
+  isUnderway(image) {
+    const arriving = image.phase === 'waiting' || image.phase === 'uploading';
+    return !image.trouble && (arriving || image.run !== undefined || this.isPending(image));
+  }
+
+  /**
    * Make the result of this image with the settings of now.
    * @param {Image} image
    */
   async optimize(image) {
     this.#stop(image);
     image.trouble = undefined;
-    const cached = this.#cache.get(image.number, this.#key);
+    const cached = this.#cache.get(image.number, this.#keyOf(image));
     if (cached) {
       image.result = cached;
       this.#listener.changed();
@@ -158,11 +201,12 @@ export class Session {
     }
     const run = new AbortController();
     const signal = AbortSignal.any([run.signal, image.gone.signal]);
-    const first = image === this.selected;
+    const settings = () => this.settingsOf(image);
+    const batch = () => image !== this.selected;
     image.run = run;
     this.#listener.changed();
     try {
-      const result = await this.#transfer.optimize(image, () => this.#settings, signal, first);
+      const result = await this.#transfer.optimize(image, settings, signal, batch);
       if (signal.aborted) return URL.revokeObjectURL(result.url);
       image.run = undefined;
       image.result = result;
@@ -189,28 +233,66 @@ export class Session {
     else this.#upload([image]);
   }
 
+  /**
+   * Take the original in place of a result that is larger.
+   * @param {Image} image
+   */
+  keepOriginal(image) {
+    if (!image.result) return;
+    const { key, answer } = image.result;
+    const { file } = image;
+    image.result = {
+      key,
+      answer: {
+        ...answer,
+        ...answer.source,
+        filename: file.name,
+        saved_percent: 0,
+        kept_original: true,
+        metadata_removed: [],
+        warnings: [],
+      },
+      blob: file,
+      url: URL.createObjectURL(file),
+    };
+    this.#cache.put(image.number, image.result);
+    this.#listener.changed();
+  }
+
   /** Go on with what failed because there was no network. */
   retryNetwork() {
     for (const image of this.images) if (image.trouble?.network) this.retry(image);
   }
 
   /**
-   * Delete the image, here and on the server; its neighbour is selected.
-   * @param {Image} image
+   * Delete these images, here and on the server; a neighbour is selected.
+   * @param {Image[]} images
+   * @returns {() => void} brings their files back, as if they were added again
    */
-  remove(image) {
-    const index = this.images.indexOf(image);
-    this.#forget([image]);
-    const neighbour = this.images[index] ?? this.images[index - 1];
-    if (this.selected === image) this.selected = neighbour;
+  remove(images) {
+    const before = this.images;
+    const index = before.findIndex((image) => images.includes(image));
+    this.#forget(images);
+    if (this.selected && images.includes(this.selected)) {
+      this.selected = this.images[index] ?? this.images[index - 1];
+    }
     if (this.selected) this.select(this.selected);
     else this.#listener.changed();
+    return () => this.#restore(images, before);
   }
 
-  removeAll() {
-    this.#forget(this.images);
-    this.selected = undefined;
-    this.#listener.changed();
+  /**
+   * @param {Image[]} removed
+   * @param {Image[]} before the order they had
+   */
+  async #restore(removed, before) {
+    const back = await Promise.all(removed.map(({ file, own }) => this.#create(file, own)));
+    /** @param {Image} image */
+    const place = (image) => before.indexOf(removed[back.indexOf(image)] ?? image);
+    this.images.push(...back);
+    this.images.sort((one, other) => (place(one) + 1 || 1e9) - (place(other) + 1 || 1e9));
+    this.selected = back[0];
+    this.#upload(back.filter((image) => image.phase !== 'refused'));
   }
 
   /** The page goes away: the server forgets every image. */
@@ -238,9 +320,10 @@ export class Session {
 
   /**
    * @param {File} file
+   * @param {Values} [own]
    * @returns {Promise<Image>}
    */
-  async #create(file) {
+  async #create(file, own) {
     const verdict = await inspect(file, this.#maxBytes);
     const good = 'type' in verdict;
     this.#count += 1;
@@ -257,6 +340,7 @@ export class Session {
       trouble: good ? undefined : { ...verdict, details: [], retry: false, network: false },
       run: undefined,
       gone: new AbortController(),
+      own,
     };
   }
 
@@ -329,74 +413,14 @@ export class Session {
  * @param {Failure} failure
  * @returns {Trouble}
  */
-function describe({ status, detail, errors }) {
+function describe({ status, code, detail, errors }) {
   const network = status === 0;
-  const offline = network && !navigator.onLine;
   const told = status >= 400 && status < 500 && detail !== '';
-  const problem = offline ? 'offline' : network ? 'network' : 'server';
-  const short = SHORTS.get(status) ?? (offline ? 'offline' : 'failed');
   return {
-    short: t(`short.${short}`),
-    message: told ? detail : t(`error.${problem}`),
+    short: t(`short.${SHORTS.get(status) ?? 'failed'}`),
+    message: told ? tOr(`problem.${code}`, detail) : t(`error.${network ? 'network' : 'server'}`),
     details: told ? errors.map((each) => each.detail).filter((each) => each !== detail) : [],
     retry: status !== 422 && !SHORTS.has(status),
     network,
   };
-}
-
-/** Keeps results so that settings tried before show at once; the least recently used ones go first. */
-class ResultCache {
-  /** @type {Map<string, Result>} */
-  #entries = new Map();
-  #bytes = 0;
-
-  /** @param {(result: Result) => boolean} isShown such a result stays, however old */
-  constructor(isShown) {
-    this.isShown = isShown;
-  }
-
-  /**
-   * @param {number} image
-   * @param {string} key
-   */
-  get(image, key) {
-    const name = `${image} ${key}`;
-    const result = this.#entries.get(name);
-    if (result) {
-      this.#entries.delete(name);
-      this.#entries.set(name, result);
-    }
-    return result;
-  }
-
-  /**
-   * @param {number} image
-   * @param {Result} result
-   */
-  put(image, result) {
-    const name = `${image} ${result.key}`;
-    this.#drop(name);
-    this.#entries.set(name, result);
-    this.#bytes += result.blob.size;
-    for (const [oldest, entry] of this.#entries) {
-      if (this.#bytes <= MAX_CACHE_BYTES) break;
-      if (!this.isShown(entry)) this.#drop(oldest);
-    }
-  }
-
-  /** @param {number} image */
-  forget(image) {
-    for (const name of this.#entries.keys()) {
-      if (name.startsWith(`${image} `)) this.#drop(name);
-    }
-  }
-
-  /** @param {string} name */
-  #drop(name) {
-    const result = this.#entries.get(name);
-    if (!result) return;
-    this.#entries.delete(name);
-    this.#bytes -= result.blob.size;
-    URL.revokeObjectURL(result.url);
-  }
 }

@@ -1,9 +1,21 @@
-/** Before and After of the selected image: divided by the handle, side by side, or After alone. */
+/** Before and After of the selected image: divided by the handle, side by side, or After alone; fitted or zoomed. */
 
 import { find, setText, size, t } from './page.js';
+import { Viewport } from './viewport.js';
 
 /** @import {Image} from './session.js' */
+/** @import {Size} from './viewport.js' */
 /** @typedef {'split' | 'side' | 'after'} Mode */
+/** @typedef {{url: string, text: string, shape: Size}} Shown a preview in place of the result: without a url what is on the canvas */
+/** @typedef {{x: number, y: number}} Point */
+
+const ZOOM_STEP = 1.5;
+const WHEEL_SPEED = 0.002;
+/** From this zoom on, the pixels themselves are what one wants to see. */
+const PIXELS_AT = 3;
+const PAN_STEP = 64;
+const HOLD_MS = 250;
+const STILL_PX = 6;
 
 export class Stage {
   #root;
@@ -12,8 +24,22 @@ export class Stage {
   #after;
   #radios;
   #bar;
+  #zoomLabel;
+  #setSplit;
+  /** Where a preview is drawn. */
+  canvas;
+  #viewport = new Viewport();
+  /** @type {Size} */
+  #natural = { width: 3, height: 2 };
+  #narrow = matchMedia('(max-width: 56rem)');
+  #number = 0;
   /** @type {Mode} */
   #chosen;
+  /** @type {Mode} */
+  #mode = 'side';
+  #onMode;
+  /** @type {(scale: number) => void} told how many CSS px one px of the result takes */
+  onScale = () => {};
 
   /**
    * @param {HTMLElement} root
@@ -22,77 +48,270 @@ export class Stage {
    */
   constructor(root, mode, onMode) {
     this.#root = root;
+    this.#onMode = onMode;
     this.#view = find('.view', HTMLElement, root);
+    this.#view.tabIndex = 0;
+    this.canvas = find('canvas', HTMLCanvasElement, root);
+    this.canvas.setAttribute('aria-label', t('stage.after-alt'));
     this.#before = new Pane(find('.before', HTMLElement, root), t('stage.before-alt'));
-    this.#after = new Pane(find('.after', HTMLElement, root), t('stage.after-alt'));
-    this.#before.onShape = (width, height) => {
-      this.#view.style.setProperty('--ratio', String(width / height));
-      this.#view.style.setProperty('--natural', `${width}px`);
-    };
+    this.#after = new Pane(find('.after', HTMLElement, root), t('stage.after-alt'), this.canvas);
+    // Until there is an After.
+    this.#before.onShape = (shape) => this.#radios[0]?.disabled && this.#resize(shape);
     this.#chosen = mode === 'side' || mode === 'after' ? mode : 'split';
-    this.#bar = find('.bar', HTMLFieldSetElement, root);
+    this.#bar = find('.bar', HTMLElement, root);
     this.#radios = [...this.#bar.querySelectorAll('input')];
-    this.#bar.addEventListener('change', () => {
-      const checked = this.#radios.find((radio) => radio.checked);
-      this.#chosen = /** @type {Mode} */ (checked?.value);
-      this.#setMode(this.#chosen);
-      onMode(this.#chosen);
+    this.#bar.addEventListener('change', (event) => {
+      if (event.target instanceof HTMLInputElement) {
+        this.choose(/** @type {Mode} */ (event.target.value));
+      }
     });
+    this.#zoomLabel = find('.zoom', HTMLButtonElement, this.#bar);
+    this.#zoomLabel.addEventListener('click', () => this.toggleZoom());
+    find('.out', HTMLButtonElement, this.#bar).addEventListener('click', () => this.zoomOut());
+    find('.in', HTMLButtonElement, this.#bar).addEventListener('click', () => this.zoomIn());
     const cut = find('.cut', HTMLElement, root);
     const handle = find('.handle', HTMLElement, cut);
-    splitHandle(this.#view, cut, handle, find('input', HTMLInputElement, handle));
+    this.#setSplit = splitHandle(this.#view, cut, handle, find('input', HTMLInputElement, handle));
+    new ResizeObserver(() => this.#place()).observe(this.#view);
+    this.#listen();
   }
 
   /**
    * @param {Image} image
    * @param {boolean} pending a newer result is on its way
+   * @param {Shown | undefined} preview
    */
-  show(image, pending) {
+  show(image, pending, preview) {
     const { result } = image;
-    this.#before.show(image.url, image.file.size);
-    this.#after.show(result?.url ?? '', result?.answer.bytes);
+    if (image.number !== this.#number) {
+      this.#number = image.number;
+      this.#viewport.fit();
+    }
+    const shape = preview?.shape ?? result?.answer;
+    // Without an After there is nothing to divide: its placeholder stands beside Before.
+    for (const radio of this.#radios) radio.disabled = !shape;
+    this.#before.show(image.url, size(image.file.size));
+    if (preview) this.#after.show(preview.url, preview.text, true);
+    else this.#after.show(result?.url ?? '', result ? size(result.answer.bytes) : '');
+    if (shape) this.#resize(shape);
     this.#root.setAttribute('aria-busy', String(pending));
     this.#root.toggleAttribute('data-blank', !image.url);
-    // Without a result there is nothing to divide: the placeholder stands beside the original.
-    this.#bar.disabled = !result;
-    this.#setMode(result ? this.#chosen : 'side');
+    this.#setMode(shape ? this.#chosen : 'side');
+  }
+
+  /** @param {Mode} mode */
+  choose(mode) {
+    this.#chosen = mode;
+    if (!this.#radios[0]?.disabled) this.#setMode(mode);
+    this.#onMode(mode);
   }
 
   /** @param {Mode} mode */
   #setMode(mode) {
+    this.#mode = mode;
     this.#root.dataset.mode = mode;
     for (const radio of this.#radios) radio.checked = radio.value === mode;
+    this.#place();
+  }
+
+  /** @param {number} percent of the frame that shows Before */
+  split(percent) {
+    this.choose('split');
+    this.#setSplit(percent);
+  }
+
+  zoomIn() {
+    this.#zoomTo(this.#viewport.zoom * ZOOM_STEP);
+  }
+
+  zoomOut() {
+    this.#zoomTo(this.#viewport.zoom / ZOOM_STEP);
+  }
+
+  fit() {
+    this.#viewport.fit();
+    this.#place();
+  }
+
+  /** @param {Point} [point] */
+  toggleZoom(point) {
+    if (this.#viewport.isFitted) this.#zoomTo(1, point);
+    else this.fit();
+  }
+
+  /** @param {boolean} held while it is, Before is seen */
+  hold(held) {
+    this.#root.toggleAttribute('data-hold', held);
+  }
+
+  /**
+   * @param {number} zoom
+   * @param {Point} [point]
+   */
+  #zoomTo(zoom, point) {
+    this.#viewport.zoomTo(zoom, point);
+    this.#place();
+  }
+
+  /** @param {Size} shape */
+  #resize({ width, height }) {
+    if (width === this.#natural.width && height === this.#natural.height) return;
+    this.#natural = { width, height };
+    this.#place();
+  }
+
+  /** Lay out the frames and the pictures in them, both alike. */
+  #place() {
+    const { clientWidth, clientHeight } = this.#view;
+    if (clientWidth === 0) return;
+    const gap = this.#narrow.matches ? 0 : 16;
+    const width = this.#mode === 'side' ? (clientWidth - gap) / 2 : clientWidth;
+    this.#viewport.fills = this.#narrow.matches;
+    this.#viewport.measure({ width, height: clientHeight }, this.#natural, devicePixelRatio);
+    const { frame, picture, x, y } = this.#viewport.layout();
+    const lengths = { fw: frame.width, fh: frame.height, pw: picture.width, ph: picture.height };
+    for (const [name, length] of Object.entries({ ...lengths, px: x, py: y })) {
+      this.#view.style.setProperty(`--${name}`, `${length}px`);
+    }
+    const { zoom, isFitted } = this.#viewport;
+    this.#view.toggleAttribute('data-zoomed', !isFitted);
+    this.#view.toggleAttribute('data-pixels', zoom >= PIXELS_AT);
+    const percent = t('number.percent', { value: Math.round(zoom * 100) });
+    setText(this.#zoomLabel, isFitted ? t('stage.fit') : percent);
+    this.#zoomLabel.title = t('stage.zoom', { percent });
+    this.onScale(picture.width / this.#natural.width);
+  }
+
+  #listen() {
+    const view = this.#view;
+    view.addEventListener(
+      'wheel',
+      (event) => {
+        event.preventDefault();
+        // Lines and pages become pixels; a pinch on a trackpad comes as a wheel with ctrl, in small steps.
+        const step = event.deltaY * (event.deltaMode ? 30 : 1) * (event.ctrlKey ? 5 : 1);
+        this.#zoomTo(this.#viewport.zoom * Math.exp(-step * WHEEL_SPEED), this.#pointOf(event));
+      },
+      { passive: false },
+    );
+    view.addEventListener('dblclick', (event) => {
+      if (!isHandle(event)) this.toggleZoom(this.#pointOf(event));
+    });
+    view.addEventListener('keydown', (event) => {
+      if (event.target !== view) return;
+      const [x, y] = ARROWS[event.key] ?? [0, 0];
+      if (x || y) this.#pan(x * PAN_STEP, y * PAN_STEP);
+      else if (event.key === ' ') this.hold(true);
+      else return;
+      event.preventDefault();
+    });
+    for (const name of ['keyup', 'blur']) view.addEventListener(name, () => this.hold(false));
+    this.#followPointers(view);
+  }
+
+  /** @param {HTMLElement} view */
+  #followPointers(view) {
+    /** @type {Map<number, Point>} */
+    const pointers = new Map();
+    let timer = 0;
+    let travelled = 0;
+    view.addEventListener('pointerdown', (event) => {
+      if (event.button !== 0 || isHandle(event)) return;
+      if (event.isPrimary) pointers.clear(); // whatever became of the last ones
+      pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
+      view.setPointerCapture(event.pointerId);
+      travelled = 0;
+      clearTimeout(timer);
+      if (pointers.size === 1) timer = setTimeout(() => this.hold(true), HOLD_MS);
+    });
+    view.addEventListener('pointermove', (event) => {
+      const last = pointers.get(event.pointerId);
+      if (!last) return;
+      const moved = { x: event.clientX - last.x, y: event.clientY - last.y };
+      travelled += Math.hypot(moved.x, moved.y);
+      if (travelled > STILL_PX) clearTimeout(timer);
+      const other = [...pointers].find(([id]) => id !== event.pointerId)?.[1];
+      last.x = event.clientX;
+      last.y = event.clientY;
+      if (!other) return this.#pan(moved.x, moved.y);
+      const before = Math.hypot(last.x - moved.x - other.x, last.y - moved.y - other.y);
+      const now = Math.hypot(last.x - other.x, last.y - other.y);
+      const middle = { clientX: (last.x + other.x) / 2, clientY: (last.y + other.y) / 2 };
+      this.#pan(moved.x / 2, moved.y / 2);
+      const point = this.#pointOf({ ...middle, target: event.target });
+      if (before > 0) this.#zoomTo(this.#viewport.zoom * (now / before), point);
+    });
+    for (const name of /** @type {const} */ (['pointerup', 'pointercancel'])) {
+      view.addEventListener(name, (event) => {
+        pointers.delete(event.pointerId);
+        clearTimeout(timer);
+        this.hold(false);
+      });
+    }
+  }
+
+  /**
+   * @param {number} x
+   * @param {number} y
+   */
+  #pan(x, y) {
+    this.#viewport.pan(x, y);
+    this.#place();
+  }
+
+  /**
+   * Where in the frame that is; side by side both frames are the same place.
+   * @param {{clientX: number, clientY: number, target: EventTarget | null}} event
+   * @returns {Point}
+   */
+  #pointOf({ clientX, clientY }) {
+    const boxes = [...this.#view.querySelectorAll('figure')].map((each) =>
+      each.getBoundingClientRect(),
+    );
+    const box = boxes.find(({ left, right }) => clientX >= left && clientX <= right) ?? boxes[0];
+    return { x: clientX - (box?.left ?? 0), y: clientY - (box?.top ?? 0) };
   }
 }
+
+/** @type {Record<string, [number, number]>} how the picture moves so that more of that side is seen */
+const ARROWS = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
+
+/** @param {Event} event */
+const isHandle = (event) => event.target instanceof Element && event.target.closest('.handle');
 
 /** One labelled picture with its size. */
 class Pane {
   #image;
   #size;
+  #canvas;
   #url = '';
-  /** @type {(width: number, height: number) => void} */
+  /** @type {(shape: Size) => void} */
   onShape = () => {};
 
   /**
    * @param {HTMLElement} figure
    * @param {string} alt
+   * @param {HTMLCanvasElement} [canvas]
    */
-  constructor(figure, alt) {
+  constructor(figure, alt, canvas) {
     this.#image = find('img', HTMLImageElement, figure);
     this.#size = find('.size', HTMLElement, figure);
     this.#image.alt = alt;
+    this.#canvas = canvas;
   }
 
   /**
-   * @param {string} url empty for none
-   * @param {number | undefined} bytes
+   * @param {string} url
+   * @param {string} text its size
+   * @param {boolean} [drawn] without a url it is what is on the canvas, and not nothing
    */
-  show(url, bytes) {
-    setText(this.#size, bytes === undefined ? '' : size(bytes));
+  show(url, text, drawn = false) {
+    setText(this.#size, text);
+    if (!url && this.#canvas) this.#canvas.hidden = !drawn;
+    if (!url) this.#image.hidden = true;
     if (url === this.#url) return;
     this.#url = url;
     if (url) this.#swap(url);
-    else this.#image.hidden = true;
   }
 
   /**
@@ -105,9 +324,11 @@ class Pane {
     // What cannot be decoded shows as far as the browser gets, or its alternative text.
     await next.decode().catch(() => {});
     if (url !== this.#url) return;
-    if (next.naturalWidth) this.onShape(next.naturalWidth, next.naturalHeight);
+    const { naturalWidth: width, naturalHeight: height } = next;
+    if (width) this.onShape({ width, height });
     this.#image.src = url;
     this.#image.hidden = false;
+    if (this.#canvas) this.#canvas.hidden = true;
   }
 }
 
@@ -117,6 +338,7 @@ class Pane {
  * @param {HTMLElement} area as wide as the pictures
  * @param {HTMLElement} handle
  * @param {HTMLInputElement} slider transparent, inside the handle, for keyboards and screen readers
+ * @returns {(percent: number) => void} moves it
  */
 function splitHandle(view, area, handle, slider) {
   const show = () => {
@@ -135,8 +357,13 @@ function splitHandle(view, area, handle, slider) {
   handle.addEventListener('pointermove', (event) => {
     if (!handle.hasPointerCapture(event.pointerId)) return;
     const { left, width } = area.getBoundingClientRect();
-    slider.valueAsNumber = Math.min(Math.max(((event.clientX - left) / width) * 100, 0), 100);
-    show();
+    set(Math.min(Math.max(((event.clientX - left) / width) * 100, 0), 100));
   });
+  /** @param {number} percent */
+  const set = (percent) => {
+    slider.valueAsNumber = percent;
+    show();
+  };
   show();
+  return set;
 }

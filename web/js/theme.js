@@ -1,34 +1,21 @@
-/** Light or dark: the system decides until the user does. index.html loads this before the first paint. */
+/** Light or dark: the system decides until the user does. early.js applies the choice before the first paint. */
 
-import { recall, remember } from './storage.js';
+import { t } from './page.js';
+import { remember } from './storage.js';
 
 const root = document.documentElement;
 const system = matchMedia('(prefers-color-scheme: dark)');
 
-export class ThemeSwitch {
-  /**
-   * @param {HTMLButtonElement} button
-   * @param {(dark: boolean) => string} name what the button does next, in words
-   */
-  constructor(button, name) {
-    const show = () => button.setAttribute('aria-label', name(isDark()));
-    button.addEventListener('click', () => {
-      remember('theme', isDark() ? 'light' : 'dark');
-      applyTheme();
-      show();
-    });
-    system.addEventListener('change', show);
+/** @param {HTMLButtonElement} button */
+export function themeSwitch(button) {
+  const isDark = () => (root.dataset.theme ?? (system.matches ? 'dark' : 'light')) === 'dark';
+  const show = () =>
+    button.setAttribute('aria-label', t(isDark() ? 'theme.to-light' : 'theme.to-dark'));
+  button.addEventListener('click', () => {
+    root.dataset.theme = isDark() ? 'light' : 'dark';
+    remember('theme', root.dataset.theme);
     show();
-  }
+  });
+  system.addEventListener('change', show);
+  show();
 }
-
-function isDark() {
-  return (root.dataset.theme ?? (system.matches ? 'dark' : 'light')) === 'dark';
-}
-
-function applyTheme() {
-  const theme = recall('theme');
-  if (theme === 'light' || theme === 'dark') root.dataset.theme = theme;
-}
-
-applyTheme();

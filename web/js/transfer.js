@@ -3,6 +3,7 @@
 import { Failure, inChunks, postForm } from './api.js';
 
 /** @import {Api, Ticket} from './api.js' */
+/** @import {Quota} from './quota.js' */
 /** @import {Image, Result} from './session.js' */
 /** @import {Values} from './form.js' */
 
@@ -16,7 +17,7 @@ const OPTIMIZES_AT_ONCE = 2;
 
 export class Transfer {
   #api;
-  #pause;
+  #quota;
   #filesPerRequest;
   #uploads = new Slots(UPLOADS_AT_ONCE);
   #optimizes = new Slots(OPTIMIZES_AT_ONCE);
@@ -25,22 +26,25 @@ export class Transfer {
 
   /**
    * @param {Api} api
-   * @param {Pause} pause
+   * @param {Quota} quota
    * @param {number} filesPerRequest
    */
-  constructor(api, pause, filesPerRequest) {
+  constructor(api, quota, filesPerRequest) {
     this.#api = api;
-    this.#pause = pause;
+    this.#quota = quota;
     this.#filesPerRequest = filesPerRequest;
   }
 
   /**
-   * Upload these images, with one presign for each batch.
+   * Upload these images, with one presign for each batch, as late as possible: a form expires.
    * @param {Image[]} images
    * @param {Report} report
    */
-  upload(images, report) {
-    for (const batch of inChunks(images, this.#filesPerRequest)) this.#uploadBatch(batch, report);
+  async upload(images, report) {
+    for (const batch of inChunks(images, this.#filesPerRequest)) {
+      const there = batch.filter((image) => !image.gone.signal.aborted);
+      if (there.length) await this.#uploadBatch(there, report);
+    }
   }
 
   /**
@@ -51,13 +55,13 @@ export class Transfer {
   async #uploadBatch(images, report) {
     try {
       const tickets = await this.#presign(images);
-      images.forEach((image, index) => {
-        const { signal } = image.gone;
+      const sent = images.map((image, index) =>
         this.#send(image, tickets[index], () => report.progress(image)).then(
           () => report.done(image),
-          (error) => signal.aborted || report.failed(image, error),
-        );
-      });
+          (error) => image.gone.signal.aborted || report.failed(image, error),
+        ),
+      );
+      await Promise.all(sent);
     } catch (error) {
       // One bad file refuses the whole list, naming it: the others go again without it.
       const named = images.filter((_, index) => namesFile(error, index));
@@ -72,22 +76,19 @@ export class Transfer {
    * @param {Image} image
    * @param {() => Values} settings read when the request goes out, so that the newest are sent
    * @param {AbortSignal} signal
-   * @param {boolean} first go before the other images
+   * @param {() => boolean} batch leave the last requests, and the next turn, to the image in hand
    * @returns {Promise<Result>}
    */
-  optimize(image, settings, signal, first) {
-    const task = async () => {
-      if (!image.uploadId) await this.#uploadAgain(image);
-      try {
-        return await this.#optimizeOnce(image, settings, signal);
-      } catch (error) {
-        if (!isFailure(error, 404)) throw error;
-        image.uploadId = '';
-        await this.#uploadAgain(image);
-        return this.#optimizeOnce(image, settings, signal);
-      }
-    };
-    return this.#optimizes.run(task, signal, first);
+  async optimize(image, settings, signal, batch) {
+    if (!image.uploadId) await this.#uploadAgain(image);
+    try {
+      return await this.#optimizeOnce(image, settings, signal, batch);
+    } catch (error) {
+      if (!isFailure(error, 404)) throw error;
+      image.uploadId = '';
+      await this.#uploadAgain(image);
+      return this.#optimizeOnce(image, settings, signal, batch);
+    }
   }
 
   /** @param {string[]} ids */
@@ -104,16 +105,19 @@ export class Transfer {
    * @param {Image} image
    * @param {() => Values} settings
    * @param {AbortSignal} signal
+   * @param {() => boolean} batch
    * @returns {Promise<Result>}
    */
-  async #optimizeOnce(image, settings, signal) {
-    const { key, answer } = await this.#pause.run(async () => {
+  #optimizeOnce(image, settings, signal, batch) {
+    const task = async () => {
       const chosen = settings();
       const answer = await this.#api.optimize(image.uploadId, chosen, signal);
-      return { key: JSON.stringify(chosen), answer };
-    }, signal);
-    const blob = await this.#api.download(answer.url, signal);
-    return { key, answer, blob, url: URL.createObjectURL(blob) };
+      const blob = await this.#api.download(answer.url, signal);
+      return { key: JSON.stringify(chosen), answer, blob, url: URL.createObjectURL(blob) };
+    };
+    // What waits for the limit must not stand in the way of the image in hand.
+    const turn = () => this.#optimizes.run(task, signal, !batch());
+    return connected(() => this.#quota.run(turn, { signal, batch }), signal);
   }
 
   /**
@@ -136,7 +140,7 @@ export class Transfer {
    */
   async #presign(images) {
     const files = images.map(({ file, type }) => ({ name: file.name, type, size: file.size }));
-    const tickets = await this.#pause.run(() => this.#api.presign(files));
+    const tickets = await connected(() => this.#quota.run(() => this.#api.presign(files)));
     images.forEach((image, index) => {
       const id = tickets[index]?.id ?? '';
       // Removed meanwhile: nobody else will discard this id.
@@ -156,10 +160,11 @@ export class Transfer {
     /** @param {Ticket | undefined} form */
     const post = async (form) => {
       if (!form) throw new Failure(0, { detail: 'the answer has too few uploads' });
-      await postForm(form, image.file, signal, (fraction) => {
+      const progress = (/** @type {number} */ fraction) => {
         image.progress = fraction;
         onProgress();
-      });
+      };
+      await connected(() => postForm(form, image.file, signal, progress), signal);
       image.uploadId = form.id;
     };
     const task = async () => {
@@ -173,6 +178,27 @@ export class Transfer {
       }
     };
     return this.#uploads.run(task, signal);
+  }
+}
+
+/**
+ * Do the task, and again whenever the connection that was lost is back.
+ * @template T
+ * @param {() => Promise<T>} task
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<T>}
+ */
+async function connected(task, signal) {
+  for (;;) {
+    while (!navigator.onLine) {
+      await new Promise((resolve) => addEventListener('online', resolve, { once: true }));
+    }
+    signal?.throwIfAborted();
+    try {
+      return await task();
+    } catch (error) {
+      if (!isFailure(error, 0) || navigator.onLine) throw error;
+    }
   }
 }
 
@@ -252,57 +278,5 @@ class Slots {
     const next = this.#line.shift();
     if (next) next();
     else this.#free += 1;
-  }
-}
-
-/** The pause after a 429: every counted request waits for its end, then goes on by itself. */
-export class Pause {
-  #until = 0;
-  /** @type {Promise<void> | undefined} */
-  #over;
-
-  /** @param {(seconds: number) => void} onTick called each second with what is left; 0 is the end */
-  constructor(onTick) {
-    this.onTick = onTick;
-  }
-
-  /**
-   * Do a counted request, again after a pause as often as the server answers 429.
-   * @template T
-   * @param {() => Promise<T>} task
-   * @param {AbortSignal} [signal]
-   * @returns {Promise<T>}
-   */
-  async run(task, signal) {
-    for (;;) {
-      // A task that is dropped meanwhile waits on harmlessly and ends here, unsent.
-      while (this.#over) await this.#over;
-      signal?.throwIfAborted();
-      try {
-        return await task();
-      } catch (error) {
-        if (!(error instanceof Failure && error.status === 429)) throw error;
-        this.#start(error.retryAfter);
-      }
-    }
-  }
-
-  /** @param {number} seconds */
-  #start(seconds) {
-    this.#until = Math.max(this.#until, Date.now() + seconds * 1000);
-    this.#over ??= this.#count().finally(() => {
-      this.#over = undefined;
-    });
-  }
-
-  async #count() {
-    for (;;) {
-      const left = Math.ceil((this.#until - Date.now()) / 1000);
-      this.onTick(Math.max(left, 0));
-      if (left <= 0) return;
-      await new Promise((resolve) =>
-        setTimeout(resolve, this.#until - Date.now() - (left - 1) * 1000),
-      );
-    }
   }
 }

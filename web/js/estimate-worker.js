@@ -1,0 +1,146 @@
+/** Worker of estimator.js: makes the result of a picture with the browser's own decoders and encoders. */
+
+import {
+  blurRadius,
+  gainTable,
+  isOpaque,
+  meanGray,
+  reduced,
+  shrink,
+  targetSize,
+  toneTable,
+} from './steps.js';
+
+/** @import {Estimate} from './estimator.js' */
+/** @import {Values} from './form.js' */
+/** @import {Size} from './steps.js' */
+
+const MAX_PIXELS = 4_000_000;
+const KEPT_PIXELS = 16_000_000; // of a decoded picture, at 4 bytes
+const MAX_JPEG_QUALITY = 95;
+const MAX_WEBP_QUALITY = 99.9; // Chromium takes 100 for lossless
+/** From here the server keeps JPEG's full chroma; browsers halve it. */
+const FULL_CHROMA_QUALITY = 88;
+const FULL_CHROMA = 1.1; // times the bytes
+
+/** @typedef {{file: File, size: Size, bitmap: ImageBitmap}} Source */
+/** @type {Source | undefined} the last one; none when it cannot be decoded */
+let source;
+
+addEventListener('message', async ({ data: { file, format, settings } }) => {
+  try {
+    if (file) await open(file);
+    postMessage(source && (await estimate(source, format, settings)));
+  } catch {
+    postMessage(undefined);
+  }
+});
+
+/** @param {File} file */
+async function open(file) {
+  source?.bitmap.close();
+  source = undefined;
+  const full = await createImageBitmap(file);
+  const { width, height } = full;
+  const bitmap = await shrink(full, Math.sqrt(KEPT_PIXELS / (width * height)));
+  source = { file, size: { width, height }, bitmap };
+}
+
+/**
+ * @param {Source} source
+ * @param {string} format
+ * @param {Values} settings
+ * @returns {Promise<Estimate | undefined>}
+ */
+async function estimate({ file, size, bitmap }, format, settings) {
+  const jpeg = format === 'jpeg';
+  const type = `image/${format}`;
+  // A browser that does not encode this type makes a PNG.
+  const probe = await contextOf(1, 1).canvas.convertToBlob({ type });
+  if (probe.type !== type) return;
+  const target = targetSize(size, settings);
+  const all = target.width * target.height;
+  const { width, height } = reduced(target, Math.sqrt(MAX_PIXELS / all));
+  const context = contextOf(width, height);
+  context.imageSmoothingQuality = 'high';
+  context.drawImage(bitmap, 0, 0, width, height);
+  const adjusted = adjust(context, settings, width / target.width);
+  if (jpeg) {
+    context.globalCompositeOperation = 'destination-over';
+    context.fillStyle = String(settings.background);
+    context.fillRect(0, 0, width, height);
+  }
+  const best = jpeg ? MAX_JPEG_QUALITY : MAX_WEBP_QUALITY;
+  const quality = settings.lossless ? best : Math.min(Number(settings.quality), best);
+  const blob = await context.canvas.convertToBlob({ type, quality: quality / 100 });
+  const share = (width * height) / all;
+  const chroma = jpeg && quality >= FULL_CHROMA_QUALITY ? FULL_CHROMA : 1;
+  // The server lets no file grow of which nothing but the encoding changes.
+  const same = !adjusted && type === file.type && all === size.width * size.height;
+  const bytes = Math.min((blob.size / share) * chroma, same ? file.size : Infinity);
+  return { bytes, blob, reduced: share < 1 };
+}
+
+/**
+ * Do the steps after the resize; tell whether there were any.
+ * @param {OffscreenCanvasRenderingContext2D} context
+ * @param {Values} settings
+ * @param {number} scale of the radius
+ */
+function adjust(context, settings, scale) {
+  const { canvas } = context;
+  const brightness = Number(settings.brightness);
+  const contrast = Number(settings.contrast);
+  const sharpen = Number(settings.sharpen);
+  if (!brightness && !contrast && !sharpen) return false;
+
+  const image = pixels(context);
+  const { data } = image;
+  const tones = toneTable(brightness, contrast, contrast && meanGray(image, brightness));
+  each(data, (level) => tones[level]);
+  context.putImageData(image, 0, 0);
+  // Safari does not blur on a canvas: the estimate does without.
+  if (!sharpen || !('filter' in context)) return true;
+  const soft = contextOf(canvas.width, canvas.height);
+  soft.filter = `blur(${blurRadius(sharpen) * scale}px)`;
+  soft.drawImage(canvas, 0, 0);
+  const around = pixels(soft).data;
+  if (sharpen > 0) {
+    const gains = gainTable(sharpen);
+    each(data, (level, index) => {
+      const difference = level - (around[index] ?? 0);
+      return level + Math.sign(difference) * (gains[Math.abs(difference)] ?? 0);
+    });
+  } else if (isOpaque(image)) {
+    // Beyond its edges a picture is transparent here, and so are its edges once blurred.
+    each(data, (_, index) => around[index]);
+  } else {
+    data.set(around);
+  }
+  context.putImageData(image, 0, 0);
+  return true;
+}
+
+/**
+ * Replace each level of a colour, alpha not.
+ * @param {Uint8ClampedArray} data
+ * @param {(level: number, index: number) => number | undefined} level
+ */
+function each(data, level) {
+  for (let i = 0; i < data.length; i += 1) {
+    if (i % 4 !== 3) data[i] = level(data[i] ?? 0, i) ?? 0;
+  }
+}
+
+/** @param {OffscreenCanvasRenderingContext2D} context */
+const pixels = (context) => context.getImageData(0, 0, context.canvas.width, context.canvas.height);
+
+/**
+ * @param {number} width
+ * @param {number} height
+ */
+function contextOf(width, height) {
+  const options = { willReadFrequently: true };
+  const context = new OffscreenCanvas(width, height).getContext('2d', options);
+  return /** @type {OffscreenCanvasRenderingContext2D} */ (context);
+}

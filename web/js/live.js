@@ -1,0 +1,141 @@
+/** What is seen before the server has answered: at once what filters can show, soon an estimate of its size. */
+
+import { Estimator } from './estimator.js';
+import { size, t } from './page.js';
+import { Preview } from './preview.js';
+
+/** @import {Schema, Values} from './form.js' */
+/** @import {Image} from './session.js' */
+/** @import {Shown} from './stage.js' */
+
+/** Other settings than these change no more than bytes, and the noise of encoding. */
+const LOOK = 'resize_percent width height brightness contrast sharpen auto_orient'.split(' ');
+
+export class Live {
+  #schema;
+  #preview;
+  #estimator = new Estimator();
+  #onChange;
+  #key = '';
+  /** @type {Image | undefined} */
+  #image;
+  /** @type {Shown | undefined} */
+  #shown;
+  #bytes = 0;
+  /** The picture of the last estimate, and how it looks. */
+  #made = { url: '', look: '' };
+
+  /**
+   * @param {Schema} schema
+   * @param {HTMLCanvasElement} canvas
+   * @param {() => void} onChange there is more to see
+   */
+  constructor(schema, canvas, onChange) {
+    this.#schema = schema;
+    this.#preview = new Preview(canvas);
+    this.#onChange = onChange;
+  }
+
+  /** @param {number} scale CSS px that one px of the result takes */
+  set scale(scale) {
+    this.#preview.scale = scale;
+  }
+
+  /** What to show in After, if anything. */
+  get shown() {
+    return this.#shown;
+  }
+
+  /** Its estimated size; 0 when there is none. */
+  get bytes() {
+    return this.#bytes;
+  }
+
+  /**
+   * Show what these settings will make of the image.
+   * @param {Image} image
+   * @param {Values} settings what differs from the defaults
+   */
+  async follow(image, settings) {
+    const key = `${image.number} ${JSON.stringify(settings)}`;
+    if (key === this.#key) return;
+    this.#key = key;
+    if (image !== this.#image) {
+      this.#image = image;
+      this.#drop();
+      if (!(await this.#preview.open(image.file))) this.#image = undefined;
+      if (key !== this.#key) return;
+    }
+    if (!this.#image) return;
+    const full = { ...this.#schema.defaults, ...settings };
+    const shape = this.#preview.show(full);
+    // Without a difference to see, what is there is nearer to the result than a picture that was never encoded.
+    const { result } = image;
+    const shown = [this.#made, { url: result?.url, look: result && look(JSON.parse(result.key)) }];
+    const url = shown.find((each) => each.url && each.look === look(settings))?.url ?? '';
+    this.#show({ url, text: '', shape }, 0);
+    const estimate = await this.#estimator.estimate(image.file, formatOf(image, settings), full);
+    if (key !== this.#key || !estimate) return;
+    const { bytes, blob } = estimate;
+    const old = this.#made.url;
+    this.#made = { url: URL.createObjectURL(blob), look: look(settings) };
+    const text = t('result.about', { size: size(bytes) });
+    this.#show({ url: this.#made.url, text, shape }, bytes);
+    URL.revokeObjectURL(old);
+  }
+
+  /** The server's result is there, or nothing is to be seen. */
+  clear() {
+    this.#key = '';
+    this.#drop();
+  }
+
+  /**
+   * The server said how many bytes they are: estimates learn from it.
+   * @param {Image} image
+   */
+  learn(image) {
+    if (!image.result) return;
+    const settings = JSON.parse(image.result.key);
+    const full = { ...this.#schema.defaults, ...settings };
+    this.#estimator.learn(image.file, formatOf(image, settings), full, image.result.answer.bytes);
+  }
+
+  /** @param {Image} image */
+  forget(image) {
+    this.#estimator.forget(image.file);
+    if (image !== this.#image) return;
+    this.clear();
+    this.#image = undefined;
+    this.#preview.close();
+  }
+
+  /**
+   * @param {Shown} shown
+   * @param {number} bytes
+   */
+  #show(shown, bytes) {
+    this.#shown = shown;
+    this.#bytes = bytes;
+    this.#onChange();
+  }
+
+  #drop() {
+    this.#shown = undefined;
+    this.#bytes = 0;
+    URL.revokeObjectURL(this.#made.url);
+    this.#made = { url: '', look: '' };
+  }
+}
+
+/** @param {Values} settings */
+const look = (settings) => JSON.stringify(LOOK.map((name) => settings[name] ?? null));
+
+/**
+ * @param {Image} image
+ * @param {Values} settings
+ */
+function formatOf(image, settings) {
+  const { format = 'original' } = settings;
+  return format === 'original' ? image.type.replace('image/', '') : String(format);
+}

@@ -1,0 +1,244 @@
+/** A picture of the result without asking the server: the source on a canvas, its tones and sharpness by an SVG filter. */
+
+import {
+  blurRadius,
+  gainTable,
+  isOpaque,
+  meanGray,
+  reduced,
+  shrink,
+  table,
+  targetSize,
+  toneTable,
+} from './steps.js';
+
+/** @import {Values} from './form.js' */
+/** @import {Size} from './steps.js' */
+
+export { meanGray, targetSize };
+
+const SVG = 'http://www.w3.org/2000/svg';
+const MAX_SIDE = 2048;
+const SAMPLE_SIDE = 256;
+/** A slope of alpha: all that is visible becomes opaque. */
+const SOLID = 255;
+const LEVELS = table((level) => level);
+const INVERSE = table((level) => 255 - level);
+
+let count = 0;
+
+export class Preview {
+  #canvas;
+  #context;
+  #filter;
+  #url;
+  #turn = 0;
+  #scale = 1;
+  /** @type {ImageBitmap | undefined} */
+  #bitmap;
+  /** @type {Size} the source's own */
+  #size = { width: 0, height: 0 };
+  /** The source reduced, to measure it. */
+  #sample = new ImageData(1, 1);
+  #drawn = '';
+  /** @type {Values | undefined} */
+  #settings;
+
+  /** @param {HTMLCanvasElement} canvas */
+  constructor(canvas) {
+    this.#canvas = canvas;
+    this.#context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
+    count += 1;
+    const id = `preview-${count}`;
+    this.#url = `url(#${id})`;
+    // Cut at the picture: a blur that reached beyond it would be seen outside.
+    const area = { x: 0, y: 0, width: '100%', height: '100%' };
+    this.#filter = svg('filter', { id, ...area, 'color-interpolation-filters': 'sRGB' });
+    // Of no size rather than `display: none`, under which some browsers drop the filter.
+    const holder = svg('svg', { width: 0, height: 0, 'aria-hidden': true }, this.#filter);
+    holder.style.position = 'absolute';
+    document.body.append(holder);
+  }
+
+  /**
+   * Take another source; the latest call wins.
+   * @param {File} file
+   * @returns {Promise<Size | undefined>} its size upright, or nothing when the browser cannot decode it
+   */
+  async open(file) {
+    this.close();
+    const turn = this.#turn;
+    const full = await createImageBitmap(file).catch(() => undefined);
+    if (!full) return;
+    const { width, height } = full;
+    const bitmap = await shrink(full, fit(full, MAX_SIDE));
+    if (turn !== this.#turn) {
+      bitmap.close();
+      return;
+    }
+    this.#bitmap = bitmap;
+    this.#size = { width, height };
+    this.#sample = sample(bitmap);
+    return this.#size;
+  }
+
+  /**
+   * Show what the server will make of these settings.
+   * @param {Values} settings all of them
+   * @returns {Size | undefined} of the result (the canvas has no more than 2048 pixels a side); nothing without a picture
+   */
+  show(settings) {
+    if (!this.#bitmap) return;
+    this.#settings = settings;
+    const size = targetSize(this.#size, settings);
+    // Drawn larger than it is seen, the browser would scale the canvas down, which it does worse than an image.
+    const seen = this.#scale * devicePixelRatio;
+    this.#draw(this.#bitmap, reduced(size, Math.min(seen, fit(size, MAX_SIDE))));
+    this.#adjust(settings);
+    return size;
+  }
+
+  /** How many CSS pixels of the canvas's own box one pixel of the result takes: radii are in the latter. */
+  set scale(/** @type {number} */ scale) {
+    if (scale === this.#scale) return;
+    this.#scale = scale;
+    if (this.#settings) this.show(this.#settings);
+  }
+
+  /** Free the picture; the canvas keeps what it shows. */
+  close() {
+    this.#turn += 1;
+    this.#bitmap?.close();
+    this.#bitmap = undefined;
+    this.#settings = undefined;
+    this.#drawn = '';
+  }
+
+  /**
+   * @param {ImageBitmap} bitmap
+   * @param {Size} size
+   */
+  #draw(bitmap, { width, height }) {
+    const drawn = `${width} ${height}`;
+    if (drawn === this.#drawn) return;
+    this.#drawn = drawn;
+    this.#canvas.width = width;
+    this.#canvas.height = height;
+    this.#context.imageSmoothingQuality = 'high';
+    this.#context.drawImage(bitmap, 0, 0, width, height);
+  }
+
+  /** @param {Values} settings */
+  #adjust(settings) {
+    const brightness = Number(settings.brightness);
+    const contrast = Number(settings.contrast);
+    const sharpen = Number(settings.sharpen);
+    const sample = this.#sample;
+    const tones = toneTable(brightness, contrast, contrast && meanGray(sample, brightness));
+    const opaque = sharpen < 0 && isOpaque(sample);
+    this.#filter.replaceChildren(...primitives(tones, sharpen, this.#scale, opaque));
+    this.#canvas.style.filter = brightness || contrast || sharpen ? this.#url : 'none';
+  }
+}
+
+/**
+ * The scale that brings the longer side to so many pixels.
+ * @param {Size} size
+ * @param {number} limit
+ */
+const fit = ({ width, height }, limit) => limit / Math.max(width, height);
+
+/** @param {ImageBitmap} bitmap */
+function sample(bitmap) {
+  const { width, height } = reduced(bitmap, fit(bitmap, SAMPLE_SIDE));
+  const canvas = Object.assign(document.createElement('canvas'), { width, height });
+  const context = /** @type {CanvasRenderingContext2D} */ (
+    canvas.getContext('2d', { willReadFrequently: true })
+  );
+  context.imageSmoothingQuality = 'high';
+  context.drawImage(bitmap, 0, 0, width, height);
+  return context.getImageData(0, 0, width, height);
+}
+
+/**
+ * The filter that does what the server does, in pixels of 8 bits as there.
+ * @param {number[]} tones
+ * @param {number} sharpen
+ * @param {number} scale of the radius
+ * @param {boolean} opaque
+ */
+function primitives(tones, sharpen, scale, opaque) {
+  if (sharpen === 0) return [transfer(tones)];
+  const blur = gaussian(blurRadius(sharpen) * scale);
+  // Beyond its edges a picture is transparent here, and so are its edges once blurred; only an opaque one can be mended.
+  if (sharpen < 0) return [transfer(tones), ...blur, transfer(LEVELS, opaque ? SOLID : 1)];
+  // Differences have a sign, colours have none: what is above the surroundings and what is below go apart. All of it is
+  // made opaque, as colours are limited by their alpha; the source's own alpha comes last.
+  const gains = gainTable(sharpen);
+  const losses = gains.map((gain) => 255 - gain).reverse();
+  return [
+    transfer(tones, SOLID, 'tone'),
+    ...blur,
+    transfer(INVERSE, SOLID, 'inverse'),
+    add('tone', 'inverse', -1),
+    transfer(gains, 1, 'more'),
+    add('tone', 'inverse'),
+    transfer(losses, 1, 'less'),
+    add('tone', 'more', 0, 'sum'),
+    add('sum', 'less', -1),
+    svg('feComposite', { in2: 'SourceGraphic', operator: 'in' }),
+  ];
+}
+
+/** @param {number} radius the standard deviation in CSS pixels */
+function gaussian(radius) {
+  // Without a GPU Chromium blurs 2 as 2.12; two blurs, each by the root of a half of it, are right.
+  const parts = Math.round(radius * devicePixelRatio) === 2 ? 2 : 1;
+  const stdDeviation = radius / Math.sqrt(parts);
+  return Array.from({ length: parts }, () => svg('feGaussianBlur', { stdDeviation }));
+}
+
+/**
+ * Look every colour up in a table.
+ * @param {number[]} levels
+ * @param {number} [alpha] what it is multiplied by
+ * @param {string} [result]
+ */
+function transfer(levels, alpha = 1, result = '') {
+  // Some browsers cut the fraction of 255 times the value off, others round: a third is safe from both.
+  const tableValues = levels.map((level) => ((level + 1 / 3) / 255).toFixed(5)).join(' ');
+  const colors = ['R', 'G', 'B'].map((name) =>
+    svg(`feFunc${name}`, { type: 'discrete', tableValues }),
+  );
+  const solid = svg('feFuncA', { type: 'linear', slope: alpha });
+  return svg('feComponentTransfer', { result }, ...colors, solid);
+}
+
+/**
+ * @param {string} left
+ * @param {string} right
+ * @param {number} [more] to every channel
+ * @param {string} [result]
+ */
+const add = (left, right, more = 0, result = '') =>
+  svg('feComposite', {
+    in: left,
+    in2: right,
+    operator: 'arithmetic',
+    k2: 1,
+    k3: 1,
+    k4: more,
+    result,
+  });
+
+/**
+ * @param {string} name
+ * @param {Record<string, unknown>} attributes
+ * @param {...Node} children
+ */
+function svg(name, attributes, ...children) {
+  const element = /** @type {SVGElement} */ (document.createElementNS(SVG, name));
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, String(value));
+  element.append(...children);
+  return element;
+}

@@ -1,0 +1,129 @@
+/** Keeps the page within the limit of requests: batches leave some for the user, and all wait where none are left. */
+
+/** What a batch leaves over, for the image in hand and for uploads. */
+const RESERVE = 3;
+/** A pause that is over for less than this is not over: the next one begins. */
+const CALM_MS = 1500;
+const POLL_MS = 250;
+
+export class Quota {
+  #limit;
+  #remaining = 0;
+  #resetAt = 0;
+  #blockedUntil = 0;
+  #underway = 0;
+  #lastAt = 0;
+  /** @type {Set<{until: number}>} the requests that wait for the window to move */
+  #waits = new Set();
+  #onWait;
+  #ticking = false;
+
+  /**
+   * @param {number} limit requests a minute
+   * @param {(seconds: number) => void} onWait called each second with what is left; 0 is the end
+   */
+  constructor(limit, onWait) {
+    this.#limit = limit;
+    this.#onWait = onWait;
+  }
+
+  /**
+   * Do a counted request when it is admitted, and again after a pause as often as the server answers 429.
+   * @template T
+   * @param {() => Promise<T>} task
+   * @param {{signal?: AbortSignal, batch?: () => boolean}} [options] `batch`: it leaves the last few requests to others
+   * @returns {Promise<T>}
+   */
+  async run(task, { signal, batch = () => false } = {}) {
+    for (;;) {
+      await this.#admission(batch, signal);
+      try {
+        return await task();
+      } catch (error) {
+        const { status, retryAfter } = /** @type {{status?: number, retryAfter?: number}} */ (
+          error
+        );
+        if (status !== 429) throw error;
+        this.#blockedUntil = Date.now() + Number(retryAfter) * 1000;
+      } finally {
+        this.#underway -= 1;
+      }
+    }
+  }
+
+  /**
+   * Take note of what the server said beside an answer.
+   * @param {number} remaining requests
+   * @param {number} reset seconds
+   */
+  note(remaining, reset) {
+    this.#remaining = remaining;
+    this.#resetAt = Date.now() + reset * 1000;
+  }
+
+  /**
+   * How long the next request of a hand that keeps moving should wait, in ms: nothing while there are plenty, later so
+   * long that what is left lasts until there are more.
+   */
+  get spacing() {
+    const now = Date.now();
+    const left = this.#remaining - this.#underway;
+    if (this.#isUnknown || left > this.#limit * 0.6) return 0;
+    const each = (this.#resetAt - now) / Math.max(left - RESERVE, 1);
+    return Math.max(this.#lastAt + each - now, 0);
+  }
+
+  /** At first, and when the window has moved on: then one request at a time finds out how many are left. */
+  get #isUnknown() {
+    return this.#resetAt <= Date.now();
+  }
+
+  /**
+   * @param {() => boolean} batch asked again and again: the user may come to want it now
+   * @param {AbortSignal | undefined} signal
+   */
+  async #admission(batch, signal) {
+    for (;;) {
+      signal?.throwIfAborted();
+      const now = Date.now();
+      const left = this.#remaining - this.#underway;
+      const spent = this.#isUnknown ? this.#underway > 0 : left <= (batch() ? RESERVE : 0);
+      const until = Math.max(this.#blockedUntil, spent ? this.#resetAt : 0);
+      if (until > now) await this.#pause(until);
+      // Only what is under way stands between: its answer will tell more.
+      else if (spent) await after(POLL_MS);
+      else break;
+    }
+    // At once, before anybody else is admitted.
+    this.#underway += 1;
+    this.#lastAt = Date.now();
+  }
+
+  /** @param {number} until */
+  async #pause(until) {
+    const wait = { until };
+    this.#waits.add(wait);
+    if (!this.#ticking) this.#tick();
+    await after(Math.min(until - Date.now(), POLL_MS));
+    this.#waits.delete(wait);
+  }
+
+  async #tick() {
+    this.#ticking = true;
+    for (let calmSince = Infinity; Date.now() - calmSince < CALM_MS; ) {
+      const now = Date.now();
+      const next = Math.min(...[...this.#waits].map(({ until }) => until));
+      if (next === Infinity) calmSince = Math.min(calmSince, now);
+      else {
+        calmSince = Infinity;
+        this.#onWait(Math.max(Math.ceil((next - now) / 1000), 1));
+      }
+      await after(POLL_MS);
+    }
+    this.#ticking = false;
+    this.#onWait(0);
+  }
+}
+
+/** @param {number} ms */
+const after = (ms) => new Promise((resolve) => setTimeout(resolve, ms));

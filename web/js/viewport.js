@@ -1,0 +1,130 @@
+/** Where a picture lies in its frame: fitted, or zoomed about a point. Lengths are CSS px, but for the picture's own. */
+
+/** @typedef {{width: number, height: number}} Size */
+/** @typedef {{frame: Size, picture: Size, x: number, y: number}} Layout x and y: the picture's corner in the frame */
+
+/** A smaller picture is enlarged to this when it is fitted, so that there is something to see. */
+const MIN_FIT = 384;
+const MIN_FRAME = 128;
+const MAX_ZOOM = 8;
+
+export class Viewport {
+  /** @type {Size} */
+  #cell = { width: 1, height: 1 };
+  /** @type {Size} */
+  #size = { width: 3, height: 2 };
+  #pixelRatio = 1;
+  #zoom = 0;
+  /** The point of the picture in the middle of the frame, as parts of its sides. */
+  #center = { x: 0.5, y: 0.5 };
+  /** The frame is as large as its cell, and not as the picture. */
+  fills = false;
+
+  /**
+   * @param {Size} cell the room for the frame
+   * @param {Size} size of the result, in its own px
+   * @param {number} pixelRatio device px in a CSS px
+   */
+  measure(cell, size, pixelRatio) {
+    this.#cell = cell;
+    // A picture that is made smaller or larger stays as large as it is seen.
+    this.#zoom *= this.#size.width / size.width;
+    this.#size = size;
+    this.#pixelRatio = pixelRatio;
+  }
+
+  /** Screen px in one px of the result; 1 is 100 %. */
+  get zoom() {
+    return this.#zoom || this.#fit;
+  }
+
+  get isFitted() {
+    return this.#zoom === 0;
+  }
+
+  get #fit() {
+    const { width, height } = this.#size;
+    const most = Math.max(1, MIN_FIT / width);
+    return Math.min(this.#cell.width / width, this.#cell.height / height, most) * this.#pixelRatio;
+  }
+
+  fit() {
+    this.#zoom = 0;
+    this.#center = { x: 0.5, y: 0.5 };
+  }
+
+  /**
+   * Zoom so that what is at this point of the frame stays there.
+   * @param {number} zoom drawn to the nearest that is possible; the fitted one and below is fitted
+   * @param {{x: number, y: number}} [point] in the frame; its middle if there is none
+   */
+  zoomTo(zoom, point) {
+    const before = this.layout();
+    const { x, y } = point ?? { x: before.frame.width / 2, y: before.frame.height / 2 };
+    const part = {
+      x: (x - before.x) / before.picture.width,
+      y: (y - before.y) / before.picture.height,
+    };
+    const fit = this.#fit;
+    if (zoom <= Math.min(fit, 1) || Math.abs(zoom / fit - 1) < 0.02) return this.fit();
+    this.#zoom = Math.min(zoom, Math.max(MAX_ZOOM, fit));
+    const { frame, picture } = this.layout();
+    // The frame may have grown about its middle.
+    const grown = {
+      x: x + (frame.width - before.frame.width) / 2,
+      y: y + (frame.height - before.frame.height) / 2,
+    };
+    this.#center = {
+      x: part.x + (frame.width / 2 - grown.x) / picture.width,
+      y: part.y + (frame.height / 2 - grown.y) / picture.height,
+    };
+    this.#keepInside();
+  }
+
+  /**
+   * @param {number} x
+   * @param {number} y
+   */
+  pan(x, y) {
+    const { picture } = this.layout();
+    this.#center.x -= x / picture.width;
+    this.#center.y -= y / picture.height;
+    this.#keepInside();
+  }
+
+  #keepInside() {
+    const { frame, picture, x, y } = this.layout();
+    this.#center = {
+      x: (frame.width / 2 - x) / picture.width,
+      y: (frame.height / 2 - y) / picture.height,
+    };
+  }
+
+  /** @returns {Layout} */
+  layout() {
+    const scale = this.zoom / this.#pixelRatio;
+    const picture = { width: this.#size.width * scale, height: this.#size.height * scale };
+    /** @param {'width' | 'height'} side */
+    const framed = (side) =>
+      this.fills
+        ? this.#cell[side]
+        : Math.min(Math.max(picture[side], MIN_FRAME), this.#cell[side]);
+    const frame = { width: framed('width'), height: framed('height') };
+    return {
+      frame,
+      picture,
+      x: offset(frame.width, picture.width, this.#center.x),
+      y: offset(frame.height, picture.height, this.#center.y),
+    };
+  }
+}
+
+/**
+ * @param {number} frame
+ * @param {number} picture
+ * @param {number} center
+ */
+function offset(frame, picture, center) {
+  if (picture <= frame) return (frame - picture) / 2;
+  return Math.min(Math.max(frame / 2 - center * picture, frame - picture), 0);
+}
