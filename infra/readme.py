@@ -1,4 +1,4 @@
-"""Writes the tables of settings and costs into README.md from where they are declared; `make format` runs it."""
+"""Writes the tables of README.md from where they are declared or kept; `make format` runs it."""
 
 import json
 import re
@@ -9,14 +9,62 @@ from infra import cost
 from optimizer.settings import PROPERTIES
 
 README = Path(__file__).parent.parent / "README.md"
+AUDIT = README.parent / "docs" / "audit.json"
+# The states of the page that the README shows, in its words.
+SCREENS = {
+    "empty": "The start",
+    "done": "A result",
+    "estimate": "While a slider moves",
+    "batch": "Several images",
+    "rate-limited": "At the limit",
+    "offline": "Offline",
+}
 
 
 def with_tables(text: str) -> str:
     """Return the README's text with the tables of now."""
-    for name, made in (("settings", settings_table()), ("costs", cost.table(cost.kept_results()))):
+    tables = {
+        "screens": screens_table(),
+        "settings": settings_table(),
+        "costs": cost.table(cost.kept_results()),
+        "audit": audit_table(json.loads(AUDIT.read_text())),
+    }
+    for name, made in tables.items():
         section = rf"(?<=<!-- {name}: made by `make format` -->\n).*?(?=\n<!-- end -->)"
         text = re.sub(section, made.replace("\\", r"\\"), text, flags=re.DOTALL)
     return text
+
+
+def screens_table() -> str:
+    """Return a row of pictures for each state."""
+    rows = ["| | light | dark | on a phone | |", "|---|---|---|---|---|"]
+    for state, title in SCREENS.items():
+        kinds = ("light", "dark", "light-phone", "dark-phone")
+        pictures = [
+            f'<img alt="{title}, {kind.replace("-", ", on a ")}" height="170" src="docs/screens/{state}-{kind}.webp">'
+            for kind in kinds
+        ]
+        rows.append(f"| {' | '.join([title, *pictures])} |")
+    return "\n".join(rows)
+
+
+def audit_table(results: dict[str, Any]) -> str:
+    """Return what `make audit` kept, in one row."""
+    points = " | ".join(str(points) for points in results["scores"].values())
+    axe, versions = results["axe"], results["versions"]
+    widths = " and ".join(map(str, axe["widths"]))
+    return "\n".join(
+        [
+            "| performance | accessibility | best practices | SEO | LCP | TBT | CLS | bytes | axe violations |",
+            "|---|---|---|---|---|---|---|---|---|",
+            f"| {points} | {results['lcp_ms'] / 1000:.1f} s | {results['tbt_ms']:.0f} ms | {results['cls']:g} "
+            f"| {results['bytes'] / 1000:.0f} KB | {axe['violations']} |",
+            "",
+            f"Median of {results['runs']} runs of Lighthouse {versions['lighthouse']} as on a phone, and axe-core "
+            f"{versions['axe']} in {axe['states']} states of the page, light and dark, {widths} pixels wide; "
+            f"Chromium {versions['chromium'].partition('.')[0]}, {results['date']}.",
+        ]
+    )
 
 
 def settings_table() -> str:

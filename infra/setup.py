@@ -3,6 +3,7 @@
     python3 infra/setup.py local   a virtual environment with the product, and what bundles its page
     python3 infra/setup.py deploy  the same, and the SAM CLI
     python3 infra/setup.py dev     and with the tools of tests and lint, a browser and Redis
+    python3 infra/setup.py audit   and with the programs of node-tools.txt
 
 Each part is set up once and again when the file that lists it changes.
 """
@@ -28,17 +29,20 @@ class SetupError(Exception):
 
 
 def main(target: str) -> int:
-    """Set up the target, `local`, `deploy` or `dev`. Returns the exit status."""
+    """Set up the target, `local`, `deploy`, `dev` or `audit`. Returns the exit status."""
     try:
         if not os.access(ROOT, os.W_OK):
             raise SetupError(f"the folder {ROOT} cannot be written. Clone the project where you may write.")
-        _install_python_packages("dev" if target == "dev" else "local")
-        install_node_packages(dev=target == "dev")
+        tests = target in ("dev", "audit")
+        _install_python_packages("dev" if tests else "local")
+        install_node_packages(dev=tests)
         if target == "deploy":
             install_tools("aws-sam-cli")
-        if target == "dev":
+        if tests:
             install_tools()
             install_system_packages()
+        if target == "audit":
+            install_node_tools()
     except SetupError as error:
         print(f"Pinch cannot set up: {error}", file=sys.stderr)
         return 1
@@ -76,20 +80,40 @@ def _install(environment: Path, stamp_name: str, wanted: str, what: list[object]
 
 def install_node_packages(*, dev: bool) -> None:
     """Install what package.json lists, without or with what `dev` adds, unless the stamp says that it is there."""
-    stamp = ROOT / "node_modules" / ".ready"
     some, all_of_them = (_digest(ROOT / "package.json", extra=extra) for extra in ("", "dev"))
-    if stamp.exists() and stamp.read_text() in ([all_of_them] if dev else [some, all_of_them]):
+    stamp = ROOT / "node_modules" / ".ready"
+    # package.json pins exactly, and what it names brings nothing but its own binary for each platform. A lock file
+    # would have to list all of those, also the ones that a registry mirror leaves out.
+    if dev:
+        _npm_install(ROOT, stamp, [all_of_them])
+    else:
+        _npm_install(ROOT, stamp, [some, all_of_them], "--omit=dev")
+
+
+def install_node_tools() -> None:
+    """Install each line of node-tools.txt into .tools/<name>."""
+    for line in (ROOT / "node-tools.txt").read_text().splitlines():
+        requirement = line.partition("#")[0].strip()
+        if requirement:
+            folder = TOOLS / requirement.partition("@")[0]
+            _npm_install(folder, folder / ".ready", [_digest(extra=requirement)], requirement)
+
+
+def _npm_install(folder: Path, stamp: Path, accepted: list[str], *what: str) -> None:
+    """Install into the folder what is named, or else what its package.json lists, unless its stamp is accepted.
+
+    The first of the accepted stamps is left afterwards.
+    """
+    if stamp.exists() and stamp.read_text() in accepted:
         return
     print("Setting up Node packages.", flush=True)
     path = f"{VENV / 'bin'}{os.pathsep}{os.environ['PATH']}"  # npm runs the node of the environment
     run(
-        # package.json pins exactly, and what it names brings nothing but its own binary for each platform. A lock file
-        # would have to list all of those, also the ones that a registry mirror leaves out.
-        [VENV / "bin" / "npm", "install", "--no-package-lock", "--silent", *([] if dev else ["--omit=dev"])],
+        [VENV / "bin" / "npm", "install", "--prefix", folder, "--no-package-lock", "--silent", *what],
         "the Node packages could not be installed. Check the network and the lines above.",
         env=os.environ | {"PATH": path},
     )
-    stamp.write_text(all_of_them if dev else some)
+    stamp.write_text(accepted[0])
 
 
 def install_system_packages() -> None:

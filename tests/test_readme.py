@@ -12,19 +12,28 @@ import pytest
 from PIL import Image
 
 from infra import cost
-from infra.readme import with_tables
+from infra.readme import SCREENS, with_tables
 from optimizer.config import Config
 from optimizer.settings import PROPERTIES
 from tests.journey import photo
 from tests.product import running
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
 
 
 def test_the_tables_are_those_of_the_declaration_and_of_the_benchmark() -> None:
     assert with_tables(README) == README
     assert cost.table(cost.kept_results()) in README
     assert all(f"| `{name}` |" in README for name in PROPERTIES)
+
+
+def test_every_table_is_made_once_and_every_picture_is_there() -> None:
+    pictures = re.findall(r"docs/[\w/-]+\.webp", README)
+
+    assert re.findall("<!-- ([a-z]+): made by `make format` -->", README) == ["screens", "settings", "costs", "audit"]
+    assert len(pictures) == len(set(pictures)) > len(SCREENS)
+    assert all((ROOT / picture).is_file() for picture in pictures)
 
 
 def test_the_options_are_all_that_the_config_reads_with_their_defaults() -> None:

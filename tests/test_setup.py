@@ -96,7 +96,7 @@ def test_what_is_set_up_already_is_not_set_up_again(monkeypatch: pytest.MonkeyPa
     assert setup.main("dev") == 0
 
 
-ALL = ["install", "--no-package-lock", "--silent"]
+ALL = ["install", "--prefix", "ROOT", "--no-package-lock", "--silent"]
 WITHOUT_DEV = [*ALL, "--omit=dev"]
 
 
@@ -117,7 +117,9 @@ def test_node_packages_are_added_where_some_are_missing_and_never_taken_away(
 ) -> None:
     commands: list[list[str]] = []
     monkeypatch.setattr(setup, "ROOT", tmp_path)
-    monkeypatch.setattr(setup, "run", lambda command, *_, **__: commands.append(command[1:]))
+    name = {str(tmp_path): "ROOT"}
+    add = commands.append
+    monkeypatch.setattr(setup, "run", lambda command, *_, **__: add([name.get(str(x), str(x)) for x in command[1:]]))
     (tmp_path / "node_modules").mkdir()
     (tmp_path / "package.json").touch()
 
@@ -128,6 +130,23 @@ def test_node_packages_are_added_where_some_are_missing_and_never_taken_away(
             setup.install_node_packages(dev=target == "dev")
 
     assert commands == installed
+
+
+def test_a_program_of_npm_is_installed_once_in_a_folder_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    commands: list[list[str]] = []
+    (tmp_path / "lighthouse").mkdir()  # as npm does
+    monkeypatch.setattr(setup, "TOOLS", tmp_path)
+    monkeypatch.setattr(setup, "run", lambda command, *_, **__: commands.append([str(part) for part in command]))
+
+    setup.install_node_tools()
+    setup.install_node_tools()
+
+    assert [command[1:5] for command in commands] == [
+        ["install", "--prefix", str(tmp_path / "lighthouse"), "--no-package-lock"]
+    ]
+    assert commands[0][-1].startswith("lighthouse@")
 
 
 def test_a_failing_installer_is_told_with_what_it_said(capsys: pytest.CaptureFixture[str]) -> None:

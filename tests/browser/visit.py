@@ -122,6 +122,15 @@ class Visit:
             value,
         )
 
+    def hold_slider(self, name: str, part: float) -> None:
+        """Drag a slider to this part of its length and keep the button down."""
+        box = self.slider(name).bounding_box()
+        assert box
+        y = box["y"] + box["height"] / 2
+        self.page.mouse.move(box["x"] + box["width"] / 2, y)
+        self.page.mouse.down()
+        self.page.mouse.move(box["x"] + box["width"] * part, y, steps=5)
+
     def slider(self, name: str) -> Locator:
         return self.page.get_by_role("slider", name=name, exact=False)
 

@@ -1,6 +1,6 @@
 /** The keyboard map: one table for what the keys do and for the dialog that lists them. */
 
-import { el, find, t } from './page.js';
+import { el, find, t, tOr } from './page.js';
 import { recall, remember } from './storage.js';
 
 /** @type {[action: string, ...keys: string[]][]} a key as events name it; without an action of ours it is only listed */
@@ -84,5 +84,5 @@ export class Keys {
 /** @param {string} key as it is written on a keyboard */
 function cap(key) {
   const shift = /^[A-Z]$/.test(key) ? `${t('key.shift')} ` : '';
-  return key.length === 1 ? shift + key.toUpperCase() : key;
+  return key.length === 1 ? shift + key.toUpperCase() : tOr(`cap.${key}`, key);
 }

@@ -69,6 +69,7 @@ export class Live {
     if (!this.#image) return;
     const full = { ...this.#schema.defaults, ...settings };
     const shape = this.#preview.show(full);
+    if (!shape) return;
     // Without a difference to see, what is there is nearer to the result than a picture that was never encoded.
     const { result } = image;
     const shown = [this.#made, { url: result?.url, look: result && look(JSON.parse(result.key)) }];

@@ -44,6 +44,7 @@ export class Presets {
     this.#chips = find('.chips', HTMLElement, root);
     this.#naming = find('form', HTMLFormElement, root);
     this.#name = find('.name', HTMLInputElement, this.#naming);
+    this.#name.placeholder = t('settings.name');
     this.#link = find('.address', HTMLInputElement, root);
     const save = find('.save-current', HTMLButtonElement, root);
     this.#rename = find('.rename', HTMLButtonElement, root);

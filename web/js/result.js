@@ -90,7 +90,7 @@ export class ResultPanel {
     const key = image.phase === 'uploaded' ? (image.run ? 'optimizing' : 'ready') : image.phase;
     setText(this.#number, t(`result.${key === 'refused' ? 'waiting' : key}`, { percent }));
     setText(this.#about, size(image.file.size));
-    this.#bar.setAttribute('width', image.phase === 'uploaded' ? '100' : String(percent));
+    this.#bar.setAttribute('width', image.phase === 'uploaded' ? '0' : String(percent));
   }
 
   download() {

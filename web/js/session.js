@@ -326,10 +326,12 @@ export class Session {
   async #create(file, own) {
     const verdict = await inspect(file, this.#maxBytes);
     const good = 'type' in verdict;
+    const typed = good && file.type !== verdict.type;
     this.#count += 1;
     return {
       number: this.#count,
-      file,
+      // What is in it counts, not what its name made the browser think.
+      file: typed ? new File([file], file.name, { type: verdict.type }) : file,
       type: good ? verdict.type : '',
       url: good ? URL.createObjectURL(file) : '',
       phase: good ? 'waiting' : 'refused',
@@ -416,8 +418,9 @@ export class Session {
 function describe({ status, code, detail, errors }) {
   const network = status === 0;
   const told = status >= 400 && status < 500 && detail !== '';
+  const short = SHORTS.get(status) ?? (code === 'damaged_image' ? 'damaged' : 'failed');
   return {
-    short: t(`short.${SHORTS.get(status) ?? 'failed'}`),
+    short: t(`short.${short}`),
     message: told ? tOr(`problem.${code}`, detail) : t(`error.${network ? 'network' : 'server'}`),
     details: told ? errors.map((each) => each.detail).filter((each) => each !== detail) : [],
     retry: status !== 422 && !SHORTS.has(status),

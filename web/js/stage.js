@@ -14,6 +14,8 @@ const WHEEL_SPEED = 0.002;
 /** From this zoom on, the pixels themselves are what one wants to see. */
 const PIXELS_AT = 3;
 const PAN_STEP = 64;
+/** Between two pictures side by side, as in app.css. */
+const GAP = 16;
 const HOLD_MS = 250;
 const STILL_PX = 6;
 
@@ -95,8 +97,13 @@ export class Stage {
     else this.#after.show(result?.url ?? '', result ? size(result.answer.bytes) : '');
     if (shape) this.#resize(shape);
     this.#root.setAttribute('aria-busy', String(pending));
-    this.#root.toggleAttribute('data-blank', !image.url);
-    this.#setMode(shape ? this.#chosen : 'side');
+    this.#root.toggleAttribute(
+      'data-blank',
+      !image.url || (image.trouble !== undefined && !result),
+    );
+    // A small screen has no room for two pictures, but for the one and the place of the other.
+    const chosen = this.#chosen === 'side' && this.#narrow.matches ? 'split' : this.#chosen;
+    this.#setMode(shape ? chosen : 'side');
   }
 
   /** @param {Mode} mode */
@@ -164,9 +171,7 @@ export class Stage {
   #place() {
     const { clientWidth, clientHeight } = this.#view;
     if (clientWidth === 0) return;
-    const gap = this.#narrow.matches ? 0 : 16;
-    const width = this.#mode === 'side' ? (clientWidth - gap) / 2 : clientWidth;
-    this.#viewport.fills = this.#narrow.matches;
+    const width = this.#mode === 'side' ? (clientWidth - GAP) / 2 : clientWidth;
     this.#viewport.measure({ width, height: clientHeight }, this.#natural, devicePixelRatio);
     const { frame, picture, x, y } = this.#viewport.layout();
     const lengths = { fw: frame.width, fh: frame.height, pw: picture.width, ph: picture.height };

@@ -1,6 +1,6 @@
 /** Light or dark: the system decides until the user does. early.js applies the choice before the first paint. */
 
-import { t } from './page.js';
+import { find, t } from './page.js';
 import { remember } from './storage.js';
 
 const root = document.documentElement;
@@ -9,8 +9,10 @@ const system = matchMedia('(prefers-color-scheme: dark)');
 /** @param {HTMLButtonElement} button */
 export function themeSwitch(button) {
   const isDark = () => (root.dataset.theme ?? (system.matches ? 'dark' : 'light')) === 'dark';
-  const show = () =>
+  const show = () => {
     button.setAttribute('aria-label', t(isDark() ? 'theme.to-light' : 'theme.to-dark'));
+    find('use', SVGUseElement, button).setAttribute('href', isDark() ? '#i-sun' : '#i-moon');
+  };
   button.addEventListener('click', () => {
     root.dataset.theme = isDark() ? 'light' : 'dark';
     remember('theme', root.dataset.theme);

@@ -17,8 +17,6 @@ export class Viewport {
   #zoom = 0;
   /** The point of the picture in the middle of the frame, as parts of its sides. */
   #center = { x: 0.5, y: 0.5 };
-  /** The frame is as large as its cell, and not as the picture. */
-  fills = false;
 
   /**
    * @param {Size} cell the room for the frame
@@ -105,10 +103,7 @@ export class Viewport {
     const scale = this.zoom / this.#pixelRatio;
     const picture = { width: this.#size.width * scale, height: this.#size.height * scale };
     /** @param {'width' | 'height'} side */
-    const framed = (side) =>
-      this.fills
-        ? this.#cell[side]
-        : Math.min(Math.max(picture[side], MIN_FRAME), this.#cell[side]);
+    const framed = (side) => Math.min(Math.max(picture[side], MIN_FRAME), this.#cell[side]);
     const frame = { width: framed('width'), height: framed('height') };
     return {
       frame,

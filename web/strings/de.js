@@ -233,14 +233,14 @@ export const strings = {
     'CMYK-Druckfarben wurden in sRGB umgewandelt; die Farben können etwas abweichen.',
   'warning.profile_converted': 'Die Farben wurden aus ihrem eigenen Profil in sRGB umgewandelt.',
   'warning.alpha_flattened': 'Durchsichtige Stellen wurden mit der Hintergrundfarbe gefüllt.',
+  'cap.Ctrl V': 'Strg V',
+  'cap.Delete': 'Entf',
+  'cap.Space': 'Leertaste',
   'problem.unsupported_type':
     'Das ist kein JPEG-, PNG- oder WebP-Bild. Bitte in eines davon umwandeln und neu hinzufügen.',
-  'problem.upload_too_large':
-    'Die Datei ist zu groß. Bitte eine kleinere hinzufügen, höchstens 25 MB.',
-  'problem.too_many_pixels':
-    'Das Bild hat zu viele Pixel. Bitte auf höchstens 50 Megapixel verkleinern und neu hinzufügen.',
-  'problem.too_many_frames':
-    'Die Animation hat zu viele Bilder. Bitte eine kürzere hinzufügen, höchstens 1000 Bilder.',
+  'problem.upload_too_large': 'Die Datei ist zu groß. Bitte eine kleinere hinzufügen.',
+  'problem.too_many_pixels': 'Das Bild hat zu viele Pixel. Bitte verkleinern und neu hinzufügen.',
+  'problem.too_many_frames': 'Die Animation hat zu viele Bilder. Bitte eine kürzere hinzufügen.',
   'problem.too_many_scans':
     'Dieses JPEG hat zu viele Durchgänge. Bitte neu speichern und noch einmal hinzufügen.',
   'problem.result_too_large':

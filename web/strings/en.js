@@ -138,6 +138,7 @@ export const strings = {
   'short.too-large': 'Too large',
   'short.empty': 'Empty file',
   'short.unreadable': 'Not readable',
+  'short.damaged': 'Damaged',
   'short.failed': 'Failed',
 
   'pause.title': 'Short pause.',
