@@ -102,7 +102,7 @@ def zoomed(visit: Visit) -> None:
 def estimate(visit: Visit) -> None:
     visit.drop(CANYON)
     visit.expect_done()
-    visit.hold_slider("Brightness", 0.62)
+    visit.draft_slider("Brightness", 24)
     expect(visit.result).to_contain_text("estimate")
 
 

@@ -122,6 +122,13 @@ class Visit:
             value,
         )
 
+    def draft_slider(self, name: str, value: int) -> None:
+        """Move a slider as far as a pointer that has not let go of it."""
+        self.slider(name).evaluate(
+            "(slider, value) => { slider.value = value; slider.dispatchEvent(new Event('input', { bubbles: true })); }",
+            value,
+        )
+
     def hold_slider(self, name: str, part: float) -> None:
         """Drag a slider to this part of its length and keep the button down."""
         box = self.slider(name).bounding_box()

@@ -98,7 +98,7 @@ export const strings = {
   'result.cancel': 'Abbrechen',
   'result.optimize': 'Optimieren',
   'result.optimize-all': 'Alle optimieren',
-  'result.about': '≈ {size}',
+  'result.about': '≈\u00a0{size}',
   'result.estimate': 'geschätzt',
   'result.keep': 'Original behalten',
   'result.total': 'Gesamt: {before} → {after}, {change}',

@@ -96,7 +96,7 @@ export const strings = {
   'result.cancel': 'Cancel',
   'result.optimize': 'Optimize',
   'result.optimize-all': 'Optimize all',
-  'result.about': '≈ {size}',
+  'result.about': '≈\u00a0{size}',
   'result.estimate': 'estimate',
   'result.keep': 'Keep original',
   'result.total': 'All: {before} → {after}, {change}',
