@@ -201,6 +201,7 @@ export function edit(api, { properties, presets: builtIn, limits }, intake, say)
     const stale = session.isStale(selected);
     const wanted = draft ?? session.settingsOf(selected);
     const fits = selected.result?.key === JSON.stringify(wanted);
+    if (fits) live.prepare(selected);
     if (fits || selected.trouble) live.clear();
     else if (selected.result || (draft && selected.url)) live.follow(selected, wanted);
     stage.show(selected, pending, live.shown);

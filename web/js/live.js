@@ -11,6 +11,8 @@ import { Preview } from './preview.js';
 /** Other settings than these change no more than bytes, and the noise of encoding. */
 const LOOK = 'resize_percent width height brightness contrast sharpen auto_orient'.split(' ');
 
+const IDLE_MS = 300;
+
 export class Live {
   #schema;
   #preview;
@@ -22,6 +24,8 @@ export class Live {
   /** @type {Shown | undefined} */
   #shown;
   #bytes = 0;
+  #isOpen = false;
+  #idle = 0;
   /** The picture of the last estimate, and how it looks. */
   #made = { url: '', look: '' };
 
@@ -34,6 +38,26 @@ export class Live {
     this.#schema = schema;
     this.#preview = new Preview(canvas);
     this.#onChange = onChange;
+  }
+
+  /**
+   * Decode the image when there is time, so that the first move of a slider shows at once.
+   * @param {Image} image
+   */
+  prepare(image) {
+    if (image === this.#image) return;
+    clearTimeout(this.#idle);
+    this.#idle = setTimeout(() => this.#open(image), IDLE_MS);
+  }
+
+  /** @param {Image} image */
+  async #open(image) {
+    clearTimeout(this.#idle);
+    if (image !== this.#image) this.#drop();
+    this.#image = image;
+    this.#isOpen = false;
+    const opened = await this.#preview.open(image.file);
+    if (image === this.#image) this.#isOpen = opened !== undefined;
   }
 
   /** @param {number} scale CSS px that one px of the result takes */
@@ -60,13 +84,10 @@ export class Live {
     const key = `${image.number} ${JSON.stringify(settings)}`;
     if (key === this.#key) return;
     this.#key = key;
-    if (image !== this.#image) {
-      this.#image = image;
-      this.#drop();
-      if (!(await this.#preview.open(image.file))) this.#image = undefined;
+    if (image !== this.#image || !this.#isOpen) {
+      await this.#open(image);
       if (key !== this.#key) return;
     }
-    if (!this.#image) return;
     const full = { ...this.#schema.defaults, ...settings };
     const shape = this.#preview.show(full);
     if (!shape) return;
@@ -104,6 +125,7 @@ export class Live {
 
   /** @param {Image} image */
   forget(image) {
+    clearTimeout(this.#idle);
     this.#estimator.forget(image.file);
     if (image !== this.#image) return;
     this.clear();

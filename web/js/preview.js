@@ -41,6 +41,9 @@ export class Preview {
   /** The source reduced, to measure it. */
   #sample = new ImageData(1, 1);
   #drawn = '';
+  #frame = 0;
+  /** @type {Size} the canvas's, in its own pixels */
+  #pixels = { width: 1, height: 1 };
   /** @type {Values | undefined} */
   #settings;
 
@@ -93,7 +96,9 @@ export class Preview {
     const size = targetSize(this.#size, settings);
     // Drawn larger than it is seen, the browser would scale the canvas down, which it does worse than an image.
     const seen = this.#scale * devicePixelRatio;
-    this.#draw(this.#bitmap, reduced(size, Math.min(seen, fit(size, MAX_SIDE))));
+    this.#pixels = reduced(size, Math.min(seen, fit(size, MAX_SIDE)));
+    // Once a frame: another size often brings another scale at once, and with it the old number of pixels.
+    this.#frame ||= requestAnimationFrame(() => this.#draw());
     this.#adjust(settings);
     return size;
   }
@@ -114,18 +119,16 @@ export class Preview {
     this.#drawn = '';
   }
 
-  /**
-   * @param {ImageBitmap} bitmap
-   * @param {Size} size
-   */
-  #draw(bitmap, { width, height }) {
+  #draw() {
+    this.#frame = 0;
+    const { width, height } = this.#pixels;
     const drawn = `${width} ${height}`;
-    if (drawn === this.#drawn) return;
+    if (!this.#bitmap || drawn === this.#drawn) return;
     this.#drawn = drawn;
     this.#canvas.width = width;
     this.#canvas.height = height;
     this.#context.imageSmoothingQuality = 'high';
-    this.#context.drawImage(bitmap, 0, 0, width, height);
+    this.#context.drawImage(this.#bitmap, 0, 0, width, height);
   }
 
   /** @param {Values} settings */

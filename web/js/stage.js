@@ -14,7 +14,7 @@ const WHEEL_SPEED = 0.002;
 /** From this zoom on, the pixels themselves are what one wants to see. */
 const PIXELS_AT = 3;
 const PAN_STEP = 64;
-/** Between two pictures side by side, as in app.css. */
+/** Between two pictures side by side. */
 const GAP = 16;
 const HOLD_MS = 250;
 const STILL_PX = 6;
@@ -31,6 +31,8 @@ export class Stage {
   /** Where a preview is drawn. */
   canvas;
   #viewport = new Viewport();
+  /** @type {Size} */
+  #room = { width: 0, height: 0 };
   /** @type {Size} */
   #natural = { width: 3, height: 2 };
   #narrow = matchMedia('(max-width: 56rem)');
@@ -74,7 +76,11 @@ export class Stage {
     const cut = find('.cut', HTMLElement, root);
     const handle = find('.handle', HTMLElement, cut);
     this.#setSplit = splitHandle(this.#view, cut, handle, find('input', HTMLInputElement, handle));
-    new ResizeObserver(() => this.#place()).observe(this.#view);
+    // Asking the view itself would lay out the whole page at every move of a slider.
+    new ResizeObserver(([entry]) => {
+      if (entry) this.#room = entry.contentRect;
+      this.#place();
+    }).observe(this.#view);
     this.#listen();
   }
 
@@ -169,13 +175,19 @@ export class Stage {
 
   /** Lay out the frames and the pictures in them, both alike. */
   #place() {
-    const { clientWidth, clientHeight } = this.#view;
-    if (clientWidth === 0) return;
-    const width = this.#mode === 'side' ? (clientWidth - GAP) / 2 : clientWidth;
-    this.#viewport.measure({ width, height: clientHeight }, this.#natural, devicePixelRatio);
+    const room = this.#room;
+    if (room.width === 0) return;
+    const width = this.#mode === 'side' ? (room.width - GAP) / 2 : room.width;
+    this.#viewport.measure({ width, height: room.height }, this.#natural, devicePixelRatio);
     const { frame, picture, x, y } = this.#viewport.layout();
-    const lengths = { fw: frame.width, fh: frame.height, pw: picture.width, ph: picture.height };
-    for (const [name, length] of Object.entries({ ...lengths, px: x, py: y })) {
+    const beside = this.#mode === 'side' ? frame.width + GAP : 0;
+    const left = onPixel((room.width - frame.width - beside) / 2);
+    const lengths = {
+      ...{ left, right: left + beside, top: onPixel((room.height - frame.height) / 2) },
+      ...{ fw: frame.width, fh: frame.height, pw: picture.width, ph: picture.height },
+      ...{ px: onPixel(x), py: onPixel(y) },
+    };
+    for (const [name, length] of Object.entries(lengths)) {
       this.#view.style.setProperty(`--${name}`, `${length}px`);
     }
     const { zoom, isFitted } = this.#viewport;
@@ -280,6 +292,9 @@ export class Stage {
 
 /** @type {Record<string, [number, number]>} how the picture moves so that more of that side is seen */
 const ARROWS = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
+
+/** @param {number} length drawn to the grid of the screen, off which a picture is blurred */
+const onPixel = (length) => Math.round(length * devicePixelRatio) / devicePixelRatio;
 
 /** @param {Event} event */
 const isHandle = (event) => event.target instanceof Element && event.target.closest('.handle');
