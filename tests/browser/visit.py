@@ -131,12 +131,15 @@ class Visit:
 
     def hold_slider(self, name: str, part: float) -> None:
         """Drag a slider to this part of its length and keep the button down."""
+        self.move_slider(name, 0.5)
+        self.page.mouse.down()
+        self.move_slider(name, part)
+
+    def move_slider(self, name: str, part: float) -> None:
+        """Move the pointer over the slider, to this part of its length."""
         box = self.slider(name).bounding_box()
         assert box
-        y = box["y"] + box["height"] / 2
-        self.page.mouse.move(box["x"] + box["width"] / 2, y)
-        self.page.mouse.down()
-        self.page.mouse.move(box["x"] + box["width"] * part, y, steps=5)
+        self.page.mouse.move(box["x"] + box["width"] * part, box["y"] + box["height"] / 2, steps=2)
 
     def slider(self, name: str) -> Locator:
         return self.page.get_by_role("slider", name=name, exact=False)
