@@ -19,6 +19,8 @@ from optimizer.config import Config
 from optimizer.routes.api import settings_document
 
 OUTPUTS = ("ApiUrl", "PageUrl", "PageBucketName", "TempBucketUrl", "RateLimit", "RetentionMinutes")
+INDEX = "index.html"
+FOLDER = re.compile(r'(?:href|src)="([0-9a-f]{12}/)')
 CHARSET = '<meta charset="utf-8">'
 
 
@@ -64,7 +66,9 @@ def read_outputs(stack_name: str) -> dict[str, str]:
 
 
 def publish(outputs: dict[str, str]) -> tuple[int, int]:
-    """Make the page bucket hold this page and nothing else. Returns how many objects were uploaded and removed.
+    """Make the page bucket hold this page and the one before. Returns how many objects were uploaded and removed.
+
+    A page that is open in a browser loads some of its files later, so that they stay until the next publish.
 
     Raises PublishError or BundleError before it changes anything; ClientError or BotoCoreError when AWS fails: a page
     always works then, the old one or the new one, and the next run does the rest.
@@ -74,12 +78,14 @@ def publish(outputs: dict[str, str]) -> tuple[int, int]:
     client = boto3.client("s3")
     listing = client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
     etags = {each["Key"]: each["ETag"].strip('"') for page in listing for each in page.get("Contents", [])}
+    before = client.get_object(Bucket=bucket, Key=INDEX)["Body"].read().decode() if INDEX in etags else ""
     # An ETag is an MD5 under SSE-S3, and with one part; else everything is uploaded every time.
     changed = [key for key, body in objects.items() if etags.get(key) != md5(body, usedforsecurity=False).hexdigest()]
     for key in changed:
         caching = "public, max-age=31536000, immutable" if "/" in key else "no-cache"
         client.put_object(Bucket=bucket, Key=key, Body=objects[key], ContentType=_type(key), CacheControl=caching)
-    stale = sorted(etags.keys() - objects.keys())
+    kept = tuple(set(FOLDER.findall(before)))
+    stale = sorted(key for key in etags.keys() - objects.keys() if not key.startswith(kept))
     for key in stale:
         client.delete_object(Bucket=bucket, Key=key)
     return len(changed), len(stale)

@@ -81,7 +81,7 @@ class Site:
         self.session.events.register("provide-client-params.s3", self._note)
 
     def _note(self, params: dict[str, Any], model: Any, **_: object) -> None:
-        if "Key" not in params:
+        if "Key" not in params or model.name == "GetObject":
             return
         if self.failing and params["Key"].endswith(self.failing):
             raise ClientError({"Error": {"Code": "SlowDown", "Message": "Reduce your request rate."}}, model.name)
@@ -233,7 +233,9 @@ def test_a_second_run_uploads_and_removes_nothing(site: Site, capsys: pytest.Cap
 
 
 @pytest.mark.parametrize("source", ["js/main.js", "strings/en.js", "styles/tokens.css"])
-def test_a_change_gets_a_new_folder_and_removes_the_old_one_at_last(published: Site, web: Path, source: str) -> None:
+def test_a_change_gets_a_new_folder_and_the_old_one_stays_until_the_next_publish(
+    published: Site, web: Path, source: str
+) -> None:
     old, before = published.folder(), set(published.keys())
     with (web / source).open("a") as file:
         file.write("/*! changed */\n")
@@ -243,11 +245,12 @@ def test_a_change_gets_a_new_folder_and_removes_the_old_one_at_last(published: S
     folder = published.folder()
     assert folder != old
     assert b"/*! changed */" in b"".join(map(published.read, published.keys()))
+    assert published.calls[-len(PAGES) :] == [("PutObject", name) for name in PAGES]
+    assert before < set(published.keys())
+    published.calls.clear()
+    assert published.publish() == 0
     assert published.keys() == sorted(publish.page_objects(publish.read_outputs(published.stack)))
-    removed = [key for call, key in published.calls if call == "DeleteObject"]
-    assert set(removed) == before - set(ROOT_FILES)
-    pages_are_last = [*(("PutObject", name) for name in PAGES), *(("DeleteObject", key) for key in removed)]
-    assert published.calls[-len(pages_are_last) :] == pages_are_last
+    assert published.calls == [("DeleteObject", key) for key in sorted(before - set(ROOT_FILES))]
 
 
 def test_a_file_with_another_name_makes_another_folder(web: Path) -> None:
@@ -327,7 +330,7 @@ def test_a_publish_that_fails_leaves_the_old_page_whole_and_the_next_run_goes_on
     assert published.publish() == 0
     assert done + len([call for call, _ in published.calls if call == "PutObject"]) == len(FILES)
     assert published.publish() == 0
-    assert published.calls == []
+    assert {call for call, _ in published.calls} == {"DeleteObject"}  # of the page before
 
 
 def fail(stack: str, capsys: pytest.CaptureFixture[str]) -> str:

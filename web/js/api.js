@@ -71,14 +71,6 @@ export class Api {
     return this.#post(`uploads/${id}/optimize`, settings, signal);
   }
 
-  /**
-   * @param {string} url
-   * @param {AbortSignal} signal
-   */
-  download(url, signal) {
-    return request(url, { signal }, (response) => response.blob());
-  }
-
   /** @param {string[]} ids */
   async discard(ids) {
     for (const some of inChunks(ids, IDS_PER_REQUEST)) await this.#post('discard', { ids: some });
@@ -145,6 +137,13 @@ async function request(url, options, read, look = () => {}) {
     throw error instanceof Failure ? error : new Failure(0, { detail: String(error) });
   }
 }
+
+/**
+ * @param {string} url
+ * @param {AbortSignal} [signal]
+ */
+export const fetchBlob = (url, signal) =>
+  request(url, { signal: signal ?? null }, (response) => response.blob());
 
 /**
  * Post a file to S3 as its ticket says. XMLHttpRequest, because fetch tells no progress.

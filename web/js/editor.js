@@ -40,7 +40,7 @@ export function edit(api, { properties, presets: builtIn, limits }, intake, say)
   api.onQuota = (remaining, reset) => quota.note(remaining, reset);
   const transfer = new Transfer(api, quota, limits.files_per_request);
   const session = new Session(transfer, quota, limits.max_upload_bytes, settings, {
-    changed: render,
+    changed,
     added: (images) => say(addedText(images)),
     uploaded: (image) =>
       image === session.selected && say(t(session.live ? 'say.uploaded' : 'result.ready')),
@@ -55,7 +55,7 @@ export function edit(api, { properties, presets: builtIn, limits }, intake, say)
   const stage = new Stage(find('#stage', HTMLElement), recall('mode'), (mode) =>
     remember('mode', mode),
   );
-  const live = new Live(schema, stage.canvas, render);
+  const live = new Live(schema, stage.canvas, changed);
   stage.onScale = (scale) => {
     live.scale = scale;
   };
@@ -74,6 +74,10 @@ export function edit(api, { properties, presets: builtIn, limits }, intake, say)
   };
   const form = new SettingsForm(find('#form', HTMLElement), schema, settings);
   const presets = new Presets(find('#presets', HTMLElement), schema, builtIn, settings, tell);
+  /** @type {Image | undefined} whose settings the form shows */
+  let shown;
+  let slow = 0;
+  let due = false;
   /** @type {Values | undefined} what a slider stands at while it moves */
   let draft;
   form.onChange = (changed) => {
@@ -86,7 +90,7 @@ export function edit(api, { properties, presets: builtIn, limits }, intake, say)
     draft = values;
     render();
   };
-  form.onReset = (before) => tell(t('settings.was-reset'), () => form.set(before));
+  form.onReset = (before) => tell(t('settings.was-reset'), backTo(before));
   presets.onApply = (chosen) => form.set(schema.accept(chosen));
   const liveSwitch = find('#live', HTMLInputElement);
   session.live = liveSwitch.checked = recall('live') !== false;
@@ -95,7 +99,10 @@ export function edit(api, { properties, presets: builtIn, limits }, intake, say)
     session.setLive(liveSwitch.checked);
   });
   const own = find('#own', HTMLInputElement);
-  own.addEventListener('change', () => session.setOwn(own.checked));
+  own.addEventListener('change', () => {
+    shown = undefined; // the form follows
+    session.setOwn(own.checked);
+  });
 
   const panel = new ResultPanel(find('.result', HTMLElement), find('.notes', HTMLElement), {
     optimize: onSelected((image) => session.optimize(image)),
@@ -132,17 +139,41 @@ export function edit(api, { properties, presets: builtIn, limits }, intake, say)
     'zoom-out': () => stage.zoomOut(),
     fit: () => stage.fit(),
     zoom: () => stage.toggleZoom(),
-    download: () => panel.download(),
-    'download-all': () => (session.images.length > 1 ? downloadAll() : panel.download()),
-    reset: () => form.reset(),
+    download: downloadOne,
+    'download-all': () => (session.images.length > 1 ? downloadAll() : downloadOne()),
+    reset: onSelected(() => form.reset()),
   });
   button('help').addEventListener('click', () => keys.open());
   addEventListener('hashchange', takeShared);
-  /** @type {Image | undefined} whose settings the form shows */
-  let shown;
-  let slow = 0;
   takeShared();
   return { add: (files) => session.add(files), press: (event) => keys.press(event) };
+
+  /** Render once for all that changes in one go. */
+  function changed() {
+    if (due) return;
+    due = true;
+    queueMicrotask(() => {
+      due = false;
+      render();
+    });
+  }
+
+  function downloadOne() {
+    if (session.selected) panel.download();
+  }
+
+  /**
+   * @param {Values} settings
+   * @returns {() => void} gives them back to the image that has lost them
+   */
+  function backTo(settings) {
+    const image = session.selected;
+    return () => {
+      if (image && session.images.includes(image)) session.select(image);
+      render();
+      form.set(settings);
+    };
+  }
 
   /** @param {(image: Image) => void} action */
   function onSelected(action) {
@@ -154,13 +185,14 @@ export function edit(api, { properties, presets: builtIn, limits }, intake, say)
     if (!shared) return;
     const before = session.settingsOf(session.selected);
     form.set(shared);
-    tell(t('settings.shared'), () => form.set(before));
+    tell(t('settings.shared'), backTo(before));
   }
 
   /** @param {Image[]} images */
   function remove(images) {
     const undo = session.remove(images);
     for (const image of images) live.forget(image);
+    render();
     const { name } = images[0]?.file ?? {};
     tell(t('say.removed', { count: images.length, name: name ?? '' }), undo);
     if (session.selected) strip.focus(session.selected);
@@ -173,6 +205,7 @@ export function edit(api, { properties, presets: builtIn, limits }, intake, say)
     const next = selected && images[images.indexOf(selected) + by];
     if (!next) return;
     session.select(next);
+    render();
     strip.focus(next);
   }
 
@@ -180,11 +213,18 @@ export function edit(api, { properties, presets: builtIn, limits }, intake, say)
   function downloadAll() {
     session.optimizeAll();
     saving = true;
-    render();
+    changed();
   }
 
   function render() {
     const { images, selected } = session;
+    const focused = document.activeElement;
+    const pending = selected !== undefined && session.isPending(selected);
+    if (pending) slow ||= setTimeout(() => say(t('result.optimizing')), SLOW_MS);
+    else {
+      clearTimeout(slow);
+      slow = 0;
+    }
     app.dataset.view = images.length ? 'work' : 'empty';
     strip.show(images, selected, (image) => session.isStale(image));
     showBatch();
@@ -197,15 +237,16 @@ export function edit(api, { properties, presets: builtIn, limits }, intake, say)
       presets.show(session.settingsOf(selected));
     }
     own.checked = selected.own !== undefined;
-    const pending = session.isPending(selected);
     const stale = session.isStale(selected);
     const wanted = draft ?? session.settingsOf(selected);
     const fits = selected.result?.key === JSON.stringify(wanted);
     if (fits) live.prepare(selected);
     if (fits || selected.trouble) live.clear();
-    else if (selected.result || (draft && selected.url)) live.follow(selected, wanted);
+    else if (selected.url && (selected.result || draft || live.shows(selected))) {
+      live.follow(selected, wanted);
+    } else live.clear();
     stage.show(selected, pending, live.shown);
-    panel.show(selected, stale, pending || live.shown !== undefined, live.bytes);
+    panel.show(selected, stale, pending, live.bytes);
     const { width, height } = live.shown?.shape ?? selected.result?.answer ?? {};
     form.remark(
       'resize_percent',
@@ -213,8 +254,8 @@ export function edit(api, { properties, presets: builtIn, limits }, intake, say)
         ? t('settings.dimensions', { width: String(width), height: String(height) })
         : '',
     );
-    clearTimeout(slow);
-    if (pending) slow = setTimeout(() => say(t('result.optimizing')), SLOW_MS);
+    // Whoever pressed a button that has gone stays in the page.
+    if (focused?.checkVisibility?.() === false) strip.focus(selected);
   }
 
   function showBatch() {
@@ -233,7 +274,8 @@ export function edit(api, { properties, presets: builtIn, limits }, intake, say)
     const count = { count: finished.length, size: size(Number(after)) };
     const progress = { done: images.length - running, count: images.length };
     const about = saving ? t('count.progress', progress) : t('count.images-size', count);
-    showButton('download-all', images.length > 1 && finished.length > 0, about);
+    const any = images.some((image) => image.result);
+    showButton('download-all', images.length > 1 && any, finished.length ? about : '');
     const others = stale.some((image) => image !== selected);
     showButton('optimize-all', others && !saving, t('count.images', { count: stale.length }));
     button('delete-all').hidden = images.length < 2;
@@ -275,10 +317,12 @@ function showButton(id, shown, remark) {
 
 /**
  * @param {Session} session
- * @returns {Result[]}
+ * @returns {Result[]} those that are what the settings ask for
  */
 function results(session) {
-  return session.images.flatMap((image) => image.result ?? []);
+  return session.images.flatMap((image) =>
+    session.isStale(image) || !image.result ? [] : [image.result],
+  );
 }
 
 /** @param {Image[]} images */

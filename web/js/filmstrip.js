@@ -35,8 +35,10 @@ export class Filmstrip {
       tile.remove();
       this.#tiles.delete(number);
     }
-    for (const image of images) {
+    for (const [index, image] of images.entries()) {
       const tile = this.#tiles.get(image.number) ?? this.#create(image);
+      const there = this.#list.children[index] ?? null;
+      if (there !== tile) this.#list.insertBefore(tile, there);
       fill(tile, image, image === selected, isStale(image));
     }
   }
@@ -59,7 +61,6 @@ export class Filmstrip {
     remove.setAttribute('aria-label', t('strip.remove', { name }));
     remove.addEventListener('click', () => this.onRemove(image));
     if (image.url) find('img', HTMLImageElement, tile).src = image.url;
-    this.#list.append(tile);
     this.#tiles.set(image.number, tile);
     return tile;
   }
@@ -74,7 +75,7 @@ export class Filmstrip {
 function fill(tile, image, current, stale) {
   const { result, trouble } = image;
   const thumb = find('.thumb', HTMLButtonElement, tile);
-  const failed = trouble !== undefined && !result;
+  const failed = trouble !== undefined;
   const uploading = !failed && image.phase !== 'uploaded';
   thumb.setAttribute('aria-current', String(current));
   thumb.classList.toggle('err', failed);

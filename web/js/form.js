@@ -137,7 +137,10 @@ export class SettingsForm {
     const label = t('settings.reset-group', { group });
     const link = el('button', { type: 'button', class: 'link', 'aria-label': label });
     link.textContent = t('settings.reset');
-    link.addEventListener('click', () => this.#reset(properties));
+    link.addEventListener('click', () => {
+      link.closest('.sec')?.querySelector('input')?.focus(); // the link goes
+      this.#reset(properties);
+    });
     this.#resets.push(() => {
       link.hidden = properties.every(([name, property]) => this.#values[name] === property.default);
     });
@@ -412,7 +415,7 @@ export class Schema {
 function fits(property, value) {
   const types = [property.type].flat();
   if (value === null) return types.includes('null');
-  if (property.enum) return property.enum.includes(String(value));
+  if (property.enum) return typeof value === 'string' && property.enum.includes(value);
   if (typeof value === 'number') {
     const { minimum = -Infinity, maximum = Infinity } = property;
     const right = types.includes('integer') ? Number.isInteger(value) : types.includes('number');

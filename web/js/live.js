@@ -25,6 +25,8 @@ export class Live {
   #shown;
   #bytes = 0;
   #isOpen = false;
+  /** @type {Promise<unknown>} */
+  #opening = Promise.resolve();
   #idle = 0;
   /** The picture of the last estimate, and how it looks. */
   #made = { url: '', look: '' };
@@ -50,14 +52,22 @@ export class Live {
     this.#idle = setTimeout(() => this.#open(image), IDLE_MS);
   }
 
-  /** @param {Image} image */
-  async #open(image) {
+  /**
+   * @param {Image} image
+   * @returns {Promise<unknown>} nothing when the browser cannot decode it
+   */
+  #open(image) {
     clearTimeout(this.#idle);
-    if (image !== this.#image) this.#drop();
-    this.#image = image;
-    this.#isOpen = false;
-    const opened = await this.#preview.open(image.file);
-    if (image === this.#image) this.#isOpen = opened !== undefined;
+    if (image !== this.#image) {
+      this.#drop();
+      this.#image = image;
+      this.#isOpen = false;
+      this.#opening = this.#preview.open(image.file);
+      this.#opening.then((size) => {
+        if (image === this.#image) this.#isOpen = size !== undefined;
+      });
+    }
+    return this.#opening;
   }
 
   /** @param {number} scale CSS px that one px of the result takes */
@@ -85,8 +95,8 @@ export class Live {
     if (key === this.#key) return;
     this.#key = key;
     if (image !== this.#image || !this.#isOpen) {
-      await this.#open(image);
-      if (key !== this.#key) return;
+      const opened = await this.#open(image);
+      if (!opened || key !== this.#key) return;
     }
     const full = { ...this.#schema.defaults, ...settings };
     const shape = this.#preview.show(full);
@@ -106,9 +116,18 @@ export class Live {
     URL.revokeObjectURL(old);
   }
 
+  /**
+   * It is this image that a preview is shown of.
+   * @param {Image} image
+   */
+  shows(image) {
+    return image === this.#image && this.#shown !== undefined;
+  }
+
   /** The server's result is there, or nothing is to be seen. */
   clear() {
     this.#key = '';
+    this.#preview.rest();
     this.#drop();
   }
 

@@ -1,6 +1,6 @@
 /** The page before there is an image: takes files in, and loads what works on them when somebody is about to. */
 
-import { Api, Failure } from './api.js';
+import { Api, Failure, fetchBlob } from './api.js';
 import { Intake, megabytes } from './intake.js';
 import { announcer } from './notices.js';
 import { find, localize, speak, t } from './page.js';
@@ -15,8 +15,12 @@ const SIGNS_OF_LIFE = ['pointermove', 'pointerdown', 'dragenter', 'focusin'];
 const button = (id) => find(`#${id}`, HTMLButtonElement);
 
 const root = document.documentElement;
-if (root.lang === 'de') speak(await import('../strings/de.js'));
-if (root.lang !== 'en') localize(document);
+if (root.lang === 'de') {
+  await import('../strings/de.js').then(speak, () => {
+    root.lang = 'en'; // better than nothing
+  });
+  localize(document);
+}
 delete root.dataset.waiting;
 
 const say = announcer(find('#status', HTMLElement));
@@ -24,6 +28,8 @@ themeSwitch(button('theme'));
 chooseLanguage(find('#language', HTMLSelectElement));
 if (/^(Mac|iP)/.test(navigator.platform)) find('#ctrl', HTMLElement).textContent = '⌘';
 
+/** How many wait for the user to try again. */
+let flaws = 0;
 // Files may come before the API has answered; they wait for it.
 const connected = insist(() => Api.connect());
 connected.then(({ document: { limits } }) => {
@@ -49,7 +55,8 @@ for (const id of ['choose', 'add']) button(id).addEventListener('click', () => i
 button('folder').addEventListener('click', () => intake.chooseFolder());
 button('folder').hidden = !intake.takesFolders;
 button('sample').addEventListener('click', async () => {
-  const blob = await (await fetch(new URL('../sample.jpg', import.meta.url))).blob();
+  const { href } = new URL('../sample.jpg', import.meta.url);
+  const blob = await insist(() => fetchBlob(href));
   intake.take([new File([blob], t('hero.sample-name'))]);
 });
 for (const name of SIGNS_OF_LIFE) addEventListener(name, edit, { once: true });
@@ -74,20 +81,21 @@ offline.hidden = navigator.onLine;
 async function insist(task) {
   const flaw = find('#flaw', HTMLElement);
   const again = find('button', HTMLButtonElement, flaw);
-  for (let failed = false; ; failed = true) {
+  for (;;) {
     try {
-      const done = await task();
-      if (failed) flaw.hidden = true;
-      return done;
+      return await task();
     } catch (error) {
       // What an import fails with for want of a connection is a TypeError.
       if (!(error instanceof Failure || error instanceof TypeError)) throw error;
       find('span', HTMLElement, flaw).textContent = t('hero.unreachable');
       flaw.hidden = false;
+      flaws += 1;
       await new Promise((resolve) => {
         again.addEventListener('click', resolve, { once: true });
         addEventListener('online', resolve, { once: true });
       });
+      flaws -= 1;
+      flaw.hidden = flaws === 0;
     }
   }
 }

@@ -74,7 +74,11 @@ export class Preview {
     const full = await createImageBitmap(file).catch(() => undefined);
     if (!full) return;
     const { width, height } = full;
-    const bitmap = await shrink(full, fit(full, MAX_SIDE));
+    const bitmap = await shrink(full, fit(full, MAX_SIDE)).catch(() => undefined);
+    if (!bitmap) {
+      full.close();
+      return;
+    }
     if (turn !== this.#turn) {
       bitmap.close();
       return;
@@ -108,6 +112,11 @@ export class Preview {
     if (scale === this.#scale) return;
     this.#scale = scale;
     if (this.#settings) this.show(this.#settings);
+  }
+
+  /** Nobody sees the canvas: another scale need not be drawn. */
+  rest() {
+    this.#settings = undefined;
   }
 
   /** Free the picture; the canvas keeps what it shows. */

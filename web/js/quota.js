@@ -5,6 +5,8 @@ const RESERVE = 3;
 /** A pause that is over for less than this is not over: the next one begins. */
 const CALM_MS = 1500;
 const POLL_MS = 250;
+/** A longer wait is a pause, and is told. */
+const MAX_SPACING_MS = 5_000;
 
 export class Quota {
   #limit;
@@ -70,7 +72,7 @@ export class Quota {
     const left = this.#remaining - this.#underway;
     if (this.#isUnknown || left > this.#limit * 0.6) return 0;
     const each = (this.#resetAt - now) / Math.max(left - RESERVE, 1);
-    return Math.max(this.#lastAt + each - now, 0);
+    return Math.min(Math.max(this.#lastAt + each - now, 0), MAX_SPACING_MS);
   }
 
   /** At first, and when the window has moved on: then one request at a time finds out how many are left. */

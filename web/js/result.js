@@ -59,7 +59,7 @@ export class ResultPanel {
     this.#download.classList.toggle('pri', !asks);
     this.#download.classList.toggle('sec2', asks);
     this.#cancel.hidden = !uploading || result !== undefined;
-    this.#link(result, pending || asks);
+    this.#link(result, pending || stale || estimate > 0);
     const lines = result ? notes(result.answer) : [];
     this.#notes.replaceChildren(...lines.map((line) => el('li', {}, line)));
   }

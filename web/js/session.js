@@ -54,8 +54,6 @@ export class Session {
   #cache = new ResultCache(MAX_CACHE_BYTES, (result) =>
     this.images.some((image) => image.result === result),
   );
-  /** @type {string[]} ids of removed images that the server could not be told about yet */
-  #undiscarded = [];
   #debounce = 0;
   #count = 0;
 
@@ -248,9 +246,9 @@ export class Session {
         ...answer.source,
         filename: file.name,
         saved_percent: 0,
-        kept_original: true,
+        kept_original: false,
         metadata_removed: [],
-        warnings: [],
+        warnings: [{ code: 'original', detail: t('warning.original') }],
       },
       blob: file,
       url: URL.createObjectURL(file),
@@ -261,7 +259,11 @@ export class Session {
 
   /** Go on with what failed because there was no network. */
   retryNetwork() {
-    for (const image of this.images) if (image.trouble?.network) this.retry(image);
+    this.#transfer.retryDiscards();
+    const failed = this.images.filter((image) => image.trouble?.network);
+    for (const image of failed) image.trouble = undefined;
+    for (const image of failed) if (image.phase === 'uploaded') this.optimize(image);
+    this.#upload(failed.filter((image) => image.phase !== 'uploaded'));
   }
 
   /**
@@ -298,8 +300,7 @@ export class Session {
   /** The page goes away: the server forgets every image. */
   leave() {
     const ids = this.images.flatMap((image) => image.issued);
-    this.#transfer.discardOnLeave([...this.#undiscarded, ...ids]);
-    this.#undiscarded = [];
+    this.#transfer.discardOnLeave(ids);
     for (const image of this.images) {
       image.issued = [];
       image.uploadId = '';
@@ -365,7 +366,6 @@ export class Session {
         this.#listener.changed();
       },
       failed: (image, error) => {
-        if (image.gone.signal.aborted) return;
         this.#fail(image, error);
         this.#listener.changed();
       },
@@ -406,8 +406,7 @@ export class Session {
       this.#cache.forget(image.number);
       URL.revokeObjectURL(image.url);
     }
-    if (ids.length === 0) return;
-    this.#transfer.discard(ids).catch(() => this.#undiscarded.push(...ids));
+    this.#transfer.discard(ids);
   }
 }
 

@@ -81,6 +81,7 @@ export class Stage {
       if (entry) this.#room = entry.contentRect;
       this.#place();
     }).observe(this.#view);
+    this.#narrow.addEventListener('change', () => this.#apply());
     this.#listen();
   }
 
@@ -107,20 +108,20 @@ export class Stage {
       'data-blank',
       !image.url || (image.trouble !== undefined && !result),
     );
-    // A small screen has no room for two pictures, but for the one and the place of the other.
-    const chosen = this.#chosen === 'side' && this.#narrow.matches ? 'split' : this.#chosen;
-    this.#setMode(shape ? chosen : 'side');
+    this.#apply();
   }
 
   /** @param {Mode} mode */
   choose(mode) {
     this.#chosen = mode;
-    if (!this.#radios[0]?.disabled) this.#setMode(mode);
+    this.#apply();
     this.#onMode(mode);
   }
 
-  /** @param {Mode} mode */
-  #setMode(mode) {
+  #apply() {
+    // A small screen has no room for two pictures, but for the one and the place of the other.
+    const chosen = this.#chosen === 'side' && this.#narrow.matches ? 'split' : this.#chosen;
+    const mode = this.#radios[0]?.disabled ? 'side' : chosen;
     this.#mode = mode;
     this.#root.dataset.mode = mode;
     for (const radio of this.#radios) radio.checked = radio.value === mode;

@@ -1,6 +1,6 @@
 /** Moves one visit's images to the server and their results back: in batches, so many at once, through every pause. */
 
-import { Failure, inChunks, postForm } from './api.js';
+import { Failure, fetchBlob, inChunks, postForm } from './api.js';
 
 /** @import {Api, Ticket} from './api.js' */
 /** @import {Quota} from './quota.js' */
@@ -23,6 +23,8 @@ export class Transfer {
   #optimizes = new Slots(OPTIMIZES_AT_ONCE);
   /** @type {Map<Image, Promise<void>>} */
   #again = new Map();
+  /** @type {string[]} what the server could not be told about yet */
+  #undiscarded = [];
 
   /**
    * @param {Api} api
@@ -53,19 +55,26 @@ export class Transfer {
    * @returns {Promise<void>}
    */
   async #uploadBatch(images, report) {
+    // Those of now: an image that comes back after the page was left gets another.
+    const signals = images.map(({ gone }) => gone.signal);
     try {
       const tickets = await this.#presign(images);
-      const sent = images.map((image, index) =>
-        this.#send(image, tickets[index], () => report.progress(image)).then(
-          () => report.done(image),
-          (error) => image.gone.signal.aborted || report.failed(image, error),
-        ),
-      );
+      const sent = images.map(async (image, index) => {
+        const signal = /** @type {AbortSignal} */ (signals[index]);
+        try {
+          await this.#send(image, tickets[index], signal, () => report.progress(image));
+          report.done(image);
+        } catch (error) {
+          if (!signal.aborted) report.failed(image, error);
+        }
+      });
       await Promise.all(sent);
     } catch (error) {
       // One bad file refuses the whole list, naming it: the others go again without it.
       const named = images.filter((_, index) => namesFile(error, index));
-      for (const image of named.length ? named : images) report.failed(image, error);
+      for (const image of named.length ? named : images) {
+        if (!signals[images.indexOf(image)]?.aborted) report.failed(image, error);
+      }
       const others = images.filter((image) => !named.includes(image));
       if (named.length && others.length) await this.#uploadBatch(others, report);
     }
@@ -91,14 +100,22 @@ export class Transfer {
     }
   }
 
-  /** @param {string[]} ids */
-  discard(ids) {
-    return this.#api.discard(ids);
+  /**
+   * Let the server delete them, later if it cannot be told now.
+   * @param {string[]} ids
+   */
+  async discard(ids) {
+    if (ids.length === 0) return;
+    await this.#api.discard(ids).catch(() => this.#undiscarded.push(...ids));
+  }
+
+  retryDiscards() {
+    this.discard(this.#undiscarded.splice(0));
   }
 
   /** @param {string[]} ids */
   discardOnLeave(ids) {
-    this.#api.discardOnLeave(ids);
+    this.#api.discardOnLeave([...this.#undiscarded.splice(0), ...ids]);
   }
 
   /**
@@ -112,7 +129,7 @@ export class Transfer {
     const task = async () => {
       const chosen = settings();
       const answer = await this.#api.optimize(image.uploadId, chosen, signal);
-      const blob = await this.#api.download(answer.url, signal);
+      const blob = await fetchBlob(answer.url, signal);
       return { key: JSON.stringify(chosen), answer, blob, url: URL.createObjectURL(blob) };
     };
     // What waits for the limit must not stand in the way of the image in hand.
@@ -127,8 +144,9 @@ export class Transfer {
   #uploadAgain(image) {
     const running = this.#again.get(image);
     if (running) return running;
+    const { signal } = image.gone;
     const started = this.#presign([image])
-      .then(([ticket]) => this.#send(image, ticket, () => {}))
+      .then(([ticket]) => this.#send(image, ticket, signal, () => {}))
       .finally(() => this.#again.delete(image));
     this.#again.set(image, started);
     return started;
@@ -140,11 +158,12 @@ export class Transfer {
    */
   async #presign(images) {
     const files = images.map(({ file, type }) => ({ name: file.name, type, size: file.size }));
+    const signals = images.map(({ gone }) => gone.signal);
     const tickets = await connected(() => this.#quota.run(() => this.#api.presign(files)));
     images.forEach((image, index) => {
       const id = tickets[index]?.id ?? '';
       // Removed meanwhile: nobody else will discard this id.
-      if (image.gone.signal.aborted) this.#api.discard([id]).catch(() => {});
+      if (signals[index]?.aborted) this.discard([id]);
       else image.issued.push(id);
     });
     return tickets;
@@ -153,10 +172,10 @@ export class Transfer {
   /**
    * @param {Image} image
    * @param {Ticket | undefined} ticket
+   * @param {AbortSignal} signal
    * @param {() => void} onProgress
    */
-  #send(image, ticket, onProgress) {
-    const { signal } = image.gone;
+  #send(image, ticket, signal, onProgress) {
     /** @param {Ticket | undefined} form */
     const post = async (form) => {
       if (!form) throw new Failure(0, { detail: 'the answer has too few uploads' });

@@ -100,6 +100,7 @@ export const strings = {
   'result.optimize-all': 'Alle optimieren',
   'result.about': '≈\u00a0{size}',
   'result.estimate': 'geschätzt',
+  'warning.original': 'Die Datei, wie sie war, mit allen Metadaten.',
   'result.keep': 'Original behalten',
   'result.total': 'Gesamt: {before} → {after}, {change}',
   'result.sizes': '{before} → ',
@@ -141,6 +142,7 @@ export const strings = {
   'short.too-large': 'Zu groß',
   'short.empty': 'Leere Datei',
   'short.unreadable': 'Nicht lesbar',
+  'short.damaged': 'Beschädigt',
   'short.failed': 'Fehler',
 
   'pause.title': 'Kurze Pause.',

@@ -98,6 +98,7 @@ export const strings = {
   'result.optimize-all': 'Optimize all',
   'result.about': '≈\u00a0{size}',
   'result.estimate': 'estimate',
+  'warning.original': 'Your file as it was, with all its metadata.',
   'result.keep': 'Keep original',
   'result.total': 'All: {before} → {after}, {change}',
   'result.sizes': '{before} → ',
