@@ -148,7 +148,7 @@ def test_a_damaged_file_is_refused_by_the_server_in_its_words(visit: Visit) -> N
     visit.drop(corpus("bad-truncated.jpg"), picture())
 
     expect(visit.trouble).to_contain_text("This JPEG file is damaged or cut off. Export the image again and send that.")
-    expect(visit.tiles.nth(0)).to_contain_text("Failed")
+    expect(visit.tiles.nth(0)).to_contain_text("Damaged")
     expect(visit.badges).to_have_count(1)
 
 

@@ -86,7 +86,7 @@ class Visit:
 
     def open(self, url: str) -> "Visit":
         self.page.goto(url)
-        expect(self.page.get_by_text("up to 25 MB each")).to_be_visible()  # the API has answered
+        expect(self.page.locator("#formats")).to_contain_text("25 MB")  # the API has answered
         return self
 
     def drop(self, *files: Sent) -> None:

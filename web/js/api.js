@@ -77,13 +77,16 @@ export class Api {
   }
 
   /**
-   * Discard while the page goes away: only a beacon still leaves then, and only as text without a preflight.
+   * Discard while the page goes away: only a beacon still leaves then, or what is kept alive like one, and only as
+   * text without a preflight.
    * @param {string[]} ids
    */
   discardOnLeave(ids) {
     for (const some of inChunks(ids, IDS_PER_REQUEST)) {
       const body = new Blob([JSON.stringify({ ids: some })], { type: 'text/plain' });
-      navigator.sendBeacon(`${this.#base}/api/discard`, body);
+      const url = `${this.#base}/api/discard`;
+      if ('sendBeacon' in navigator) navigator.sendBeacon(url, body);
+      else fetch(url, { method: 'POST', body, keepalive: true }).catch(() => {});
     }
   }
 

@@ -93,7 +93,7 @@ async function filesOf(transfer) {
   // Both are empty once the event is over.
   const files = [...transfer.files];
   const items = [...transfer.items].filter(({ kind }) => kind === 'file');
-  const entries = items.map((item) => item.webkitGetAsEntry());
+  const entries = items.map((item) => item.webkitGetAsEntry?.());
   const found = files.map(async (file, index) => {
     const entry = entries[index];
     const images = entry?.isDirectory ? await imagesIn(entry) : [];

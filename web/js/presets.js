@@ -77,6 +77,7 @@ export class Presets {
     this.#renamed = renamed;
     this.#naming.hidden = false;
     this.#name.value = renamed?.title ?? '';
+    this.#name.setCustomValidity('');
     this.#name.select();
   }
 
@@ -164,10 +165,13 @@ export class Presets {
  */
 export function sharedSettings(schema) {
   if (!location.hash.startsWith(SHARED)) return undefined;
-  const text = location.hash.slice(SHARED.length);
+  const { hash } = location;
   history.replaceState(null, '', location.pathname);
   try {
-    return schema.accept(JSON.parse(decodeURIComponent(text)));
+    const text = decodeURIComponent(hash.slice(SHARED.length));
+    const settings = schema.accept(JSON.parse(text));
+    // Where nothing in it is known here, it does not ask for the defaults.
+    return text === '{}' || Object.keys(settings).length ? settings : undefined;
   } catch {
     return undefined; // cut off on its way
   }

@@ -22,8 +22,8 @@ import { t, tOr } from './page.js';
  *   result: Result | undefined, trouble: Trouble | undefined,
  *   run: AbortController | undefined, gone: AbortController, own: Values | undefined,
  * }} Image
- * `issued` lists every upload id it had; `run` is the optimize in flight; `gone` ends all work on it; `own` are its
- * settings where they are not those of all.
+ * `issued` lists every upload id it had; `run` ends the optimize in flight, `gone` the upload; `own` are its settings
+ * where they are not those of all.
  *
  * @typedef {{
  *   changed: () => void, added: (images: Image[]) => void,
@@ -189,6 +189,7 @@ export class Session {
    * @param {Image} image
    */
   async optimize(image) {
+    if (image.gone.signal.aborted) return; // removed while it waited
     this.#stop(image);
     image.trouble = undefined;
     const cached = this.#cache.get(image.number, this.#keyOf(image));
@@ -198,7 +199,7 @@ export class Session {
       return;
     }
     const run = new AbortController();
-    const signal = AbortSignal.any([run.signal, image.gone.signal]);
+    const { signal } = run;
     const settings = () => this.settingsOf(image);
     const batch = () => image !== this.selected;
     image.run = run;
@@ -313,7 +314,7 @@ export class Session {
     for (const image of discarded) {
       image.gone.abort();
       image.gone = new AbortController();
-      image.run = undefined;
+      this.#stop(image);
       image.trouble = undefined;
     }
     this.#upload(discarded);
@@ -402,6 +403,7 @@ export class Session {
     this.images = this.images.filter((image) => !images.includes(image));
     for (const image of images) {
       image.gone.abort();
+      this.#stop(image);
       image.result = undefined;
       this.#cache.forget(image.number);
       URL.revokeObjectURL(image.url);
