@@ -15,14 +15,19 @@ def is_gone(visit: Visit, url: str, upload_id: str) -> bool:
     return visit.request.post(urljoin(url, f"/api/uploads/{upload_id}/optimize"), data={}).status == 404
 
 
-@pytest.mark.parametrize("how", ["navigate", "close"])
+@pytest.mark.parametrize("how", ["navigate", "close", "reload"])
 def test_leaving_the_page_discards_source_and_result(visit: Visit, url: str, how: str) -> None:
     with visit.answer() as answer:
         visit.drop(picture())
     visit.expect_done()
     assert visit.request.get(answer["url"]).status == 200
 
-    visit.page.close() if how == "close" else visit.page.goto("about:blank")
+    if how == "close":
+        visit.page.close()
+    elif how == "reload":
+        visit.page.reload()
+    else:
+        visit.page.goto("about:blank")
 
     deadline = monotonic() + 10  # the beacon is under way when the page has gone
     while not is_gone(visit, url, answer["id"]) and monotonic() < deadline:
