@@ -46,10 +46,10 @@ def corpus(name: str) -> Sent:
     return Sent(name, (CORPUS / name).read_bytes())
 
 
-def picture(name: str = SMALL) -> Sent:
+def picture(name: str = SMALL, size: tuple[int, int] = (96, 64)) -> Sent:
     """Make a picture that takes the server no time."""
     file = BytesIO()
-    image = Image.effect_noise((96, 64), 40)
+    image = Image.effect_noise(size, 40)
     Image.merge("RGBA", [image, image.rotate(180), image.rotate(90, expand=False), image.point(lambda _: 255)]).save(
         file, "PNG"
     )

@@ -19,7 +19,7 @@ import { downloadZip } from './zip.js';
 /** @import {SettingsDocument, Values} from './form.js' */
 /** @import {Intake} from './intake.js' */
 /** @import {Image, Result} from './session.js' */
-/** @typedef {{add: (files: File[]) => Promise<void>, press: (event: KeyboardEvent) => void}} Editor */
+/** @typedef {{add: (files: File[]) => Promise<void>, press: (event: KeyboardEvent) => void, help: () => void}} Editor */
 
 const SLOW_MS = 2_000;
 
@@ -143,10 +143,13 @@ export function edit(api, { properties, presets: builtIn, limits }, intake, say)
     'download-all': () => (session.images.length > 1 ? downloadAll() : downloadOne()),
     reset: onSelected(() => form.reset()),
   });
-  button('help').addEventListener('click', () => keys.open());
   addEventListener('hashchange', takeShared);
   takeShared();
-  return { add: (files) => session.add(files), press: (event) => keys.press(event) };
+  return {
+    add: (files) => session.add(files),
+    press: (event) => keys.press(event),
+    help: () => keys.open(),
+  };
 
   /** Render once for all that changes in one go. */
   function changed() {

@@ -60,7 +60,8 @@ button('sample').addEventListener('click', async () => {
   intake.take([new File([blob], t('hero.sample-name'))]);
 });
 for (const name of SIGNS_OF_LIFE) addEventListener(name, edit, { once: true });
-addEventListener('keydown', async (event) => (await edit()).press(event), { once: true });
+addEventListener('keydown', pressEarly);
+button('help').addEventListener('click', async () => (await edit()).help());
 if (location.hash.startsWith('#s=')) edit();
 
 const offline = find('#offline', HTMLElement);
@@ -71,6 +72,16 @@ for (const name of ['online', 'offline']) {
   });
 }
 offline.hidden = navigator.onLine;
+
+/**
+ * Keys are pressed before the editor hears them itself, and Shift is one of them.
+ * @param {KeyboardEvent} event
+ */
+async function pressEarly(event) {
+  const { press } = await edit();
+  removeEventListener('keydown', pressEarly);
+  press(event);
+}
 
 /**
  * Do what nothing works without, as often as it takes.

@@ -4,10 +4,9 @@ import { find, setText, size, t } from './page.js';
 import { Viewport } from './viewport.js';
 
 /** @import {Image} from './session.js' */
-/** @import {Size} from './viewport.js' */
+/** @import {Point, Size} from './viewport.js' */
 /** @typedef {'split' | 'side' | 'after'} Mode */
 /** @typedef {{url: string, text: string, shape: Size}} Shown a preview in place of the result: without a url what is on the canvas */
-/** @typedef {{x: number, y: number}} Point */
 
 const ZOOM_STEP = 1.5;
 const WHEEL_SPEED = 0.002;
@@ -216,7 +215,7 @@ export class Stage {
       if (!isHandle(event)) this.toggleZoom(this.#pointOf(event));
     });
     view.addEventListener('keydown', (event) => {
-      if (event.target !== view) return;
+      if (event.target !== view || event.ctrlKey || event.metaKey || event.altKey) return;
       const [x, y] = ARROWS[event.key] ?? [0, 0];
       if (x || y) this.#pan(x * PAN_STEP, y * PAN_STEP);
       else if (event.key === ' ') this.hold(true);
@@ -256,8 +255,7 @@ export class Stage {
       const now = Math.hypot(last.x - other.x, last.y - other.y);
       const middle = { clientX: (last.x + other.x) / 2, clientY: (last.y + other.y) / 2 };
       this.#pan(moved.x / 2, moved.y / 2);
-      const point = this.#pointOf({ ...middle, target: event.target });
-      if (before > 0) this.#zoomTo(this.#viewport.zoom * (now / before), point);
+      if (before > 0) this.#zoomTo(this.#viewport.zoom * (now / before), this.#pointOf(middle));
     });
     for (const name of /** @type {const} */ (['pointerup', 'pointercancel'])) {
       view.addEventListener(name, (event) => {
@@ -278,16 +276,18 @@ export class Stage {
   }
 
   /**
-   * Where in the frame that is; side by side both frames are the same place.
-   * @param {{clientX: number, clientY: number, target: EventTarget | null}} event
+   * Where in the frame that is; side by side both frames are the same place, and grow away from each other.
+   * @param {{clientX: number, clientY: number}} event
    * @returns {Point}
    */
   #pointOf({ clientX, clientY }) {
-    const boxes = [...this.#view.querySelectorAll('figure')].map((each) =>
-      each.getBoundingClientRect(),
+    const [before, after] = /** @type {[DOMRect, DOMRect]} */ (
+      [...this.#view.querySelectorAll('figure')].map((each) => each.getBoundingClientRect())
     );
-    const box = boxes.find(({ left, right }) => clientX >= left && clientX <= right) ?? boxes[0];
-    return { x: clientX - (box?.left ?? 0), y: clientY - (box?.top ?? 0) };
+    const first = this.#mode === 'side' && clientX < after.left;
+    const { left, top } = first ? before : after;
+    const growth = this.#mode === 'side' ? Number(first) : 0.5;
+    return { x: clientX - left, y: clientY - top, growth };
   }
 }
 

@@ -1,6 +1,7 @@
 /** Where a picture lies in its frame: fitted, or zoomed about a point. Lengths are CSS px, but for the picture's own. */
 
 /** @typedef {{width: number, height: number}} Size */
+/** @typedef {{x: number, y: number, growth?: number}} Point `growth`: what part of it the frame grows to the left by */
 /** @typedef {{frame: Size, picture: Size, x: number, y: number}} Layout x and y: the picture's corner in the frame */
 
 /** A smaller picture is enlarged to this when it is fitted, so that there is something to see. */
@@ -53,23 +54,27 @@ export class Viewport {
 
   /**
    * Zoom so that what is at this point of the frame stays there.
-   * @param {number} zoom drawn to the nearest that is possible; the fitted one and below is fitted
-   * @param {{x: number, y: number}} [point] in the frame; its middle if there is none
+   * @param {number} zoom drawn to the nearest that is possible: from 100 % or the fitted one, whichever is less
+   * @param {Point} [point] in the frame; its middle if there is none
    */
   zoomTo(zoom, point) {
     const before = this.layout();
-    const { x, y } = point ?? { x: before.frame.width / 2, y: before.frame.height / 2 };
+    /** @type {Point} */
+    const middle = { x: before.frame.width / 2, y: before.frame.height / 2 };
+    const { x, y, growth = 0.5 } = point ?? middle;
     const part = {
       x: (x - before.x) / before.picture.width,
       y: (y - before.y) / before.picture.height,
     };
     const fit = this.#fit;
-    if (zoom <= Math.min(fit, 1) || Math.abs(zoom / fit - 1) < 0.02) return this.fit();
-    this.#zoom = Math.min(zoom, Math.max(MAX_ZOOM, fit));
+    const wanted = Math.min(Math.max(zoom, Math.min(fit, 1)), Math.max(MAX_ZOOM, fit));
+    // Small steps away from the fitted one add up.
+    const nearer = Math.abs(wanted - fit) <= Math.abs(this.zoom - fit);
+    if (nearer && Math.abs(wanted / fit - 1) < 0.02) return this.fit();
+    this.#zoom = wanted;
     const { frame, picture } = this.layout();
-    // The frame may have grown about its middle.
     const grown = {
-      x: x + (frame.width - before.frame.width) / 2,
+      x: x + (frame.width - before.frame.width) * growth,
       y: y + (frame.height - before.frame.height) / 2,
     };
     this.#center = {
