@@ -97,6 +97,7 @@ def visit(open_visit: OpenVisit, deployment: Deployment) -> Visit:
 
 
 def test_the_page_is_drawn_without_the_api(visit: Visit) -> None:
+    visit.page.mouse.move(20, 20)
     expect(visit.page.locator("#form").get_by_text("WebP", exact=True)).to_be_attached()
     expect(visit.page.locator("#form input[type=range]").first).to_be_attached()
     expect(visit.page.get_by_text("45 minutes at most").last).to_be_visible()
@@ -117,7 +118,7 @@ def test_a_second_visit_loads_the_two_root_files_only(visit: Visit) -> None:
     assert loaded == ["/", "/config.json"]
 
 
-def test_the_whole_journey_crosses_origins(visit: Visit, deployment: Deployment) -> None:
+def test_the_whole_journey_crosses_origins(visit: Visit, url: str, deployment: Deployment) -> None:
     requests: list[str] = []
     visit.page.on("request", lambda request: requests.append(request.url))
 
@@ -128,7 +129,7 @@ def test_the_whole_journey_crosses_origins(visit: Visit, deployment: Deployment)
 
     assert (name, len(data)) == (PHOTO, answer["bytes"])
     called = {urlsplit(url)[:2] for url in requests if not url.startswith("blob:")}
-    assert called == {urlsplit(url)[:2] for url in (deployment.api, deployment.s3)}
+    assert called == {urlsplit(origin)[:2] for origin in (url, deployment.api, deployment.s3)}
     assert len(deployment.temporary()) > 0
 
     visit.button("Delete now").click()

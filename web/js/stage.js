@@ -294,8 +294,8 @@ export class Stage {
 /** @type {Record<string, [number, number]>} how the picture moves so that more of that side is seen */
 const ARROWS = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 
-/** @param {number} length drawn to the grid of the screen, off which a picture is blurred */
-const onPixel = (length) => Math.round(length * devicePixelRatio) / devicePixelRatio;
+/** @param {number} length drawn to the grid of the screen, off which a picture is blurred; never beyond the edge of its frame */
+const onPixel = (length) => Math.ceil(length * devicePixelRatio) / devicePixelRatio;
 
 /** @param {Event} event */
 const isHandle = (event) => event.target instanceof Element && event.target.closest('.handle');
