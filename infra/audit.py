@@ -33,8 +33,8 @@ MAX_TASK_MS = 100
 PHOTO_SIZE = (4243, 2829)  # 12 megapixels
 SETTLE_MS = 2_000
 OBSERVE_TASKS = """
-    const tasks = [];
-    new PerformanceObserver((list) => tasks.push(...list.getEntries().map(({ duration }) => duration)))
+    window.tasks = [];
+    new PerformanceObserver((list) => window.tasks.push(...list.getEntries().map(({ duration }) => duration)))
         .observe({ type: 'longtask' });
 """
 FIGURES = {
@@ -86,14 +86,14 @@ def drag(browser: Browser, url: str) -> int:
     visit = Visit(page)
     visit.expect_done()
     page.wait_for_timeout(SETTLE_MS)
-    page.evaluate("tasks.length = 0")
+    page.evaluate("window.tasks.length = 0")
     for name in ("Quality", "Resize", "Sharpen", "Brightness", "Contrast"):
         visit.hold_slider(name, 0.3)
         for step in range(40):
             visit.move_slider(name, 0.3 + 0.4 * abs(step % 20 - 10) / 10)
         page.mouse.up()
         visit.expect_done()
-    longest: int = page.evaluate("Math.round(Math.max(0, ...tasks))")
+    longest: int = page.evaluate("Math.round(Math.max(0, ...window.tasks))")
     page.close()
     return longest
 
