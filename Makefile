@@ -19,6 +19,8 @@ STACK = pinch
 ARCHITECTURE = arm64
 PARAMETERS =
 OPTIONS =
+# One more than there are cores: many tests wait for clocks and other processes.
+WORKERS = $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
@@ -28,7 +30,7 @@ run: ## Serve the whole product on http://127.0.0.1:5001 (PORT=... for another p
 	@exec $(BIN)/python -m infra.local
 
 test: lint ## Check everything: lint, types, unit, Lambda-runtime and browser tests
-	@$(BIN)/python -m pytest -q -n auto --dist loadfile --cov --cov-report=term
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal --cov --cov-report=term
 
 lint: ## Lint and type-check Python, JavaScript and the template
 	@$(SETUP) dev
@@ -40,7 +42,7 @@ lint: ## Lint and type-check Python, JavaScript and the template
 	mkdir -p build && AWS_DEFAULT_REGION=us-east-1 $(SAM)/python -m infra.transformed >build/template.json
 	# CKV_AWS_95: an access log of the gateway would keep addresses. The template gives the reasons of its own skips.
 	$(CHECKOV) -f build/template.json --framework cloudformation --compact --quiet --skip-download --skip-check CKV_AWS_95
-	$(NODE) node_modules/.bin/biome ci --colors=off web
+	$(NODE) node_modules/.bin/biome ci --colors=off web tests/web
 	$(NODE) node_modules/.bin/tsc --noEmit -p .
 	$(NODE) node --test --test-reporter=dot tests/web/*.test.js
 
@@ -75,7 +77,7 @@ format: ## Format all code, and write the README's tables
 	$(BIN)/python -m infra.readme
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-	$(NODE) node_modules/.bin/biome check --write web
+	$(NODE) node_modules/.bin/biome check --write web tests/web
 
 screenshot: ## Take the README's screenshots again
 	@$(SETUP) dev

@@ -118,7 +118,7 @@ def test_a_second_visit_loads_the_two_root_files_only(visit: Visit) -> None:
     assert loaded == ["/", "/config.json"]
 
 
-def test_the_whole_journey_crosses_origins(visit: Visit, url: str, deployment: Deployment) -> None:
+def test_the_whole_journey_crosses_origins(visit: Visit, deployment: Deployment) -> None:
     requests: list[str] = []
     visit.page.on("request", lambda request: requests.append(request.url))
 
@@ -129,7 +129,7 @@ def test_the_whole_journey_crosses_origins(visit: Visit, url: str, deployment: D
 
     assert (name, len(data)) == (PHOTO, answer["bytes"])
     called = {urlsplit(url)[:2] for url in requests if not url.startswith("blob:")}
-    assert called == {urlsplit(origin)[:2] for origin in (url, deployment.api, deployment.s3)}
+    assert called == {urlsplit(origin)[:2] for origin in (visit.page.url, deployment.api, deployment.s3)}
     assert len(deployment.temporary()) > 0
 
     visit.button("Delete now").click()

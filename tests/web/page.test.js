@@ -42,14 +42,16 @@ for (const [saved, inEnglish, inGerman] of CHANGES) {
   });
 }
 
-test('nothing that has bytes left is 100 percent smaller', () => assert.equal(percent(100), '99.9'));
+test('nothing that has bytes left is 100 percent smaller', () =>
+  assert.equal(percent(100), '99.9'));
 
 test('the plural follows the count', () => {
   assert.equal(t('count.images', { count: 1 }), '1 image');
   assert.equal(t('count.images', { count: 1_200 }), '1,200 images');
 });
 
-test('an unknown sentence is a mistake of ours', () => assert.throws(() => t('no.such'), /no such string/));
+test('an unknown sentence is a mistake of ours', () =>
+  assert.throws(() => t('no.such'), /no such string/));
 
 test('several things become one sentence', () => {
   assert.equal(list(['a', 'b', 'c']), 'a, b, and c');
@@ -58,9 +60,17 @@ test('several things become one sentence', () => {
 });
 
 /** @param {unknown} entry */
-const forms = (entry) => (typeof entry === 'string' ? [entry] : Object.values(/** @type {object} */ (entry)));
+const forms = (entry) =>
+  typeof entry === 'string' ? [entry] : Object.values(/** @type {object} */ (entry));
 /** @param {unknown} entry */
-const places = (entry) => [...new Set(forms(entry).join(' ').match(/\{\w+\}/g))].sort();
+const places = (entry) =>
+  [
+    ...new Set(
+      forms(entry)
+        .join(' ')
+        .match(/\{\w+\}/g),
+    ),
+  ].sort();
 
 for (const [key, entry] of Object.entries(english.strings)) {
   test(`${key} says the same in German`, () => {
@@ -74,5 +84,13 @@ for (const [key, entry] of Object.entries(english.strings)) {
 test('German adds only what English takes from the server', () => {
   const added = Object.keys(german.strings).filter((key) => !(key in english.strings));
   const families = new Set(added.map((key) => key.split('.')[0]));
-  assert.deepEqual([...families].sort(), ['cap', 'choice', 'hint', 'preset', 'problem', 'setting', 'warning']);
+  assert.deepEqual([...families].sort(), [
+    'cap',
+    'choice',
+    'hint',
+    'preset',
+    'problem',
+    'setting',
+    'warning',
+  ]);
 });

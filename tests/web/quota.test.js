@@ -80,7 +80,10 @@ test('after a 429 everything waits as long as it says and is sent again', async 
 
 test('another failure is the caller’s', async (context) => {
   const { quota } = setUp(context);
-  await assert.rejects(quota.run(() => Promise.reject(new Error('500'))), /500/);
+  await assert.rejects(
+    quota.run(() => Promise.reject(new Error('500'))),
+    /500/,
+  );
 });
 
 test('a task that is dropped while it waits is never sent', async (context) => {
@@ -122,7 +125,9 @@ test('gestures of a whole minute never make more requests than the window lets t
     }
     await pass(context, 500);
   }
-  const busiest = Math.max(...hits.map((at) => hits.filter((other) => other >= at && other < at + 60_000).length));
+  const busiest = Math.max(
+    ...hits.map((at) => hits.filter((other) => other >= at && other < at + 60_000).length),
+  );
   assert.ok(busiest <= 30, `${busiest} in one minute`);
   assert.ok(hits.length > 30, `${hits.length} in two minutes`);
 });

@@ -25,10 +25,16 @@ test('tones are those of the server, level by level', () => {
 
 test('the mean gray is that of the visible pixels after brightness', () => {
   const alpha = (i) => (i % 5 === 0 ? 0 : 255);
-  const pixels = Array.from({ length: 256 }, (_, i) => [i, (i * 7) % 256, (i * 13) % 256, alpha(i)]);
+  const pixels = Array.from({ length: 256 }, (_, i) => [
+    i,
+    (i * 7) % 256,
+    (i * 13) % 256,
+    alpha(i),
+  ]);
   const data = Uint8ClampedArray.from(pixels.flat());
 
-  for (const { brightness, gray } of values.gray) assert.equal(meanGray({ data }, brightness), gray);
+  for (const { brightness, gray } of values.gray)
+    assert.equal(meanGray({ data }, brightness), gray);
 });
 
 test('the mean gray of nothing visible is black', () => {

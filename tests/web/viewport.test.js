@@ -11,7 +11,10 @@ function viewport(pixelRatio = 1) {
 
 test('a large picture opens fitted, whole and in proportion', () => {
   const { frame, picture, x, y } = viewport().layout();
-  assert.deepEqual([frame, picture, x, y], [{ width: 900, height: 450 }, { width: 900, height: 450 }, 0, 0]);
+  assert.deepEqual(
+    [frame, picture, x, y],
+    [{ width: 900, height: 450 }, { width: 900, height: 450 }, 0, 0],
+  );
 });
 
 test('a small picture is not enlarged beyond what can be judged', () => {
@@ -38,17 +41,27 @@ test('what is under the pointer stays there while it zooms', () => {
   view.zoomTo(2, point);
   const after = view.layout();
   /** @param {import('../../web/js/viewport.js').Layout} layout */
-  const under = ({ x, y, picture }) => [(point.x - x) / picture.width, (point.y - y) / picture.height];
-  for (const [i, part] of under(before).entries()) assert.ok(Math.abs(part - (under(after)[i] ?? 0)) < 1e-9);
+  const under = ({ x, y, picture }) => [
+    (point.x - x) / picture.width,
+    (point.y - y) / picture.height,
+  ];
+  for (const [i, part] of under(before).entries())
+    assert.ok(Math.abs(part - (under(after)[i] ?? 0)) < 1e-9);
 });
 
 test('no pan and no zoom leaves room beside a picture that is larger than its frame', () => {
   const view = viewport();
   view.zoomTo(2, { x: 0, y: 0 });
-  for (const [dx, dy] of /** @type {const} */ ([[1e5, 1e5], [-1e6, -1e6], [3e5, -40]])) {
+  for (const [dx, dy] of /** @type {const} */ ([
+    [1e5, 1e5],
+    [-1e6, -1e6],
+    [3e5, -40],
+  ])) {
     view.pan(dx, dy);
     const { frame, picture, x, y } = view.layout();
-    assert.ok(x <= 0 && y <= 0 && x + picture.width >= frame.width && y + picture.height >= frame.height);
+    assert.ok(
+      x <= 0 && y <= 0 && x + picture.width >= frame.width && y + picture.height >= frame.height,
+    );
   }
 });
 
