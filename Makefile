@@ -19,8 +19,6 @@ STACK = pinch
 ARCHITECTURE = arm64
 PARAMETERS =
 OPTIONS =
-# One more than there are cores: many tests wait for clocks and other processes.
-WORKERS = $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
@@ -30,7 +28,7 @@ run: ## Serve the whole product on http://127.0.0.1:5001 (PORT=... for another p
 	@exec $(BIN)/python -m infra.local
 
 test: lint ## Check everything: lint, types, unit, Lambda-runtime and browser tests
-	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal --cov --cov-report=term
+	@$(BIN)/python -m pytest -q -n auto --dist worksteal --cov --cov-report=term
 
 lint: ## Lint and type-check Python, JavaScript and the template
 	@$(SETUP) dev

@@ -62,6 +62,7 @@ def open_two(visit: Visit) -> None:
 
 def choose(visit: Visit, key: str) -> None:
     with visit.page.expect_file_chooser() as chooser:
+        visit.page.evaluate("0")  # the browser listens for choosers by then; a key is quicker than that otherwise
         press(visit, key)
     assert chooser.value.is_multiple()
     assert chooser.value.element.get_attribute("webkitdirectory") is None
@@ -69,6 +70,7 @@ def choose(visit: Visit, key: str) -> None:
 
 def choose_folder(visit: Visit, key: str) -> None:
     with visit.page.expect_file_chooser() as chooser:
+        visit.page.evaluate("0")  # the browser listens for choosers by then; a key is quicker than that otherwise
         press(visit, key)
     assert chooser.value.element.get_attribute("webkitdirectory") is not None
 
