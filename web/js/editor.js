@@ -264,9 +264,8 @@ export function edit(api, { properties, presets: builtIn, limits }, intake, say)
   function showBatch() {
     const { images, selected } = session;
     const finished = results(session);
-    const [before, after] = [0, 0].map((_, index) =>
-      finished.reduce((sum, { answer }) => sum + (index ? answer.bytes : answer.source.bytes), 0),
-    );
+    const before = finished.reduce((sum, { answer }) => sum + answer.source.bytes, 0);
+    const after = finished.reduce((sum, { answer }) => sum + answer.bytes, 0);
     const stale = images.filter((image) => session.wantsRun(image));
     const running = images.filter((image) => session.isUnderway(image)).length;
     if (saving && stale.length) session.optimizeAll();
@@ -274,7 +273,7 @@ export function edit(api, { properties, presets: builtIn, limits }, intake, say)
       saving = false;
       if (finished.length) downloadZip(finished);
     }
-    const count = { count: finished.length, size: size(Number(after)) };
+    const count = { count: finished.length, size: size(after) };
     const progress = { done: images.length - running, count: images.length };
     const about = saving ? t('count.progress', progress) : t('count.images-size', count);
     const any = images.some((image) => image.result);
@@ -285,8 +284,8 @@ export function edit(api, { properties, presets: builtIn, limits }, intake, say)
     find('#own-row', HTMLElement).hidden = images.length < 2;
     const total = find('#total', HTMLElement);
     total.hidden = finished.length < 2;
-    const saved = before ? 100 - (100 * Number(after)) / before : 0;
-    const sizes = { before: size(Number(before)), after: size(Number(after)) };
+    const saved = before ? 100 - (100 * after) / before : 0;
+    const sizes = { before: size(before), after: size(after) };
     total.textContent = t('result.total', { ...sizes, change: change(saved) });
   }
 }
