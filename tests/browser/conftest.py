@@ -18,7 +18,7 @@ from optimizer.store import TempStore
 from tests.browser.visit import Visit
 from tests.product import running
 
-TIMEOUT_MS = 15_000
+TIMEOUT_MS = 30_000  # a machine may be busy
 
 Serve = Callable[..., str]
 OpenVisit = Callable[..., Visit]

@@ -27,7 +27,7 @@ def test_a_minute_of_dragging_stays_within_the_limit_and_still_shows_results(
 
     released = drag_for(visit, seconds=60)
 
-    assert released > 60  # far more than the limit
+    assert released > 40  # far more than the limit
     assert len(statuses) <= 30
     assert set(statuses) <= {200, 201}
     assert len(statuses) > 15

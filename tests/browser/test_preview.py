@@ -128,7 +128,8 @@ def size_in_kilobytes(visit: Visit) -> float:
 def test_the_picture_answers_a_moving_slider_before_the_next_frame(visit: Visit) -> None:
     visit.drop(corpus(PHOTO))
     visit.expect_done()
-    visit.page.wait_for_timeout(1_000)  # the picture is decoded when the page has time
+    visit.draft_slider("Brightness", 5)
+    expect(visit.page.locator("canvas")).to_be_visible()  # decoded, if the page had no time for it before
 
     filters = visit.slider("Brightness").evaluate(
         """(slider) => [10, 30].map((value) => {

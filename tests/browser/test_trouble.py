@@ -9,14 +9,14 @@ from tests.browser.visit import SMALL, Visit, corpus, picture
 
 
 def test_a_reached_limit_is_waited_out_with_a_countdown(open_visit: OpenVisit, serve: Serve) -> None:
-    visit = open_visit(serve(RATE_LIMIT="4 per 3 second"))
+    visit = open_visit(serve(RATE_LIMIT="5 per 3 second"))
     visit.expected.append("429")
 
     visit.drop(picture(), corpus("edge-1x1.png"), corpus("graphic-triangles-alpha.png"), corpus("anim-logo.webp"))
 
-    countdown = re.compile(r"Short pause\. The limit is 80 a minute\. Continues by itself in [1-3] s")
+    countdown = re.compile(r"Short pause\. The limit is 100 a minute\. Continues by itself in [1-3] s")
     expect(visit.notice).to_have_text(countdown)
-    expect(visit.page.get_by_role("status")).to_contain_text("Short pause. The limit is 80 a minute.")
+    expect(visit.page.get_by_role("status")).to_contain_text("Short pause. The limit is 100 a minute.")
     expect(visit.badges).to_have_count(4)
     expect(visit.notice).to_be_hidden()
     expect(visit.page.get_by_role("status")).to_contain_text("The pause is over.")
