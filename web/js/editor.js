@@ -214,7 +214,6 @@ export function edit(api, { properties, presets: builtIn, limits }, intake, say)
 
   /** Make what is missing or stale, however long it takes, and save all in one file. */
   function downloadAll() {
-    session.optimizeAll();
     saving = true;
     changed();
   }
@@ -230,6 +229,7 @@ export function edit(api, { properties, presets: builtIn, limits }, intake, say)
     }
     app.dataset.view = images.length ? 'work' : 'empty';
     strip.show(images, selected, (image) => session.isStale(image));
+    goOnSaving();
     showBatch();
     trouble.show(selected?.trouble);
     if (!selected) return;
@@ -261,6 +261,16 @@ export function edit(api, { properties, presets: builtIn, limits }, intake, say)
     if (focused?.checkVisibility?.() === false) strip.focus(selected);
   }
 
+  /** Make what has become stale meanwhile, and save once nothing is under way. */
+  function goOnSaving() {
+    if (!saving) return;
+    session.optimizeAll();
+    if (session.images.some((image) => session.isUnderway(image))) return;
+    saving = false;
+    const finished = results(session);
+    if (finished.length) downloadZip(finished);
+  }
+
   function showBatch() {
     const { images, selected } = session;
     const finished = results(session);
@@ -268,11 +278,6 @@ export function edit(api, { properties, presets: builtIn, limits }, intake, say)
     const after = finished.reduce((sum, { answer }) => sum + answer.bytes, 0);
     const stale = images.filter((image) => session.wantsRun(image));
     const running = images.filter((image) => session.isUnderway(image)).length;
-    if (saving && stale.length) session.optimizeAll();
-    else if (saving && !running) {
-      saving = false;
-      if (finished.length) downloadZip(finished);
-    }
     const count = { count: finished.length, size: size(after) };
     const progress = { done: images.length - running, count: images.length };
     const about = saving ? t('count.progress', progress) : t('count.images-size', count);

@@ -78,7 +78,7 @@ async function estimate({ file, size, bitmap }, format, settings) {
   // The server lets no file grow of which nothing but the encoding changes.
   const same = !adjusted && type === file.type && all === size.width * size.height;
   const bytes = Math.min((blob.size / share) * chroma, same ? file.size : Infinity);
-  return { bytes, blob, reduced: share < 1 };
+  return { bytes, blob };
 }
 
 /**

@@ -3,8 +3,8 @@
 /** @import {Values} from './form.js' */
 
 /**
- * @typedef {{bytes: number, blob: Blob, reduced: boolean}} Estimate
- * `blob` is what it looks like; when `reduced`, with fewer pixels than the result, for which `bytes` is extrapolated.
+ * @typedef {{bytes: number, blob: Blob}} Estimate
+ * `blob` is what it looks like, perhaps with fewer pixels than the result, for which `bytes` is extrapolated then.
  */
 
 export class Estimator {

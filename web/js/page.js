@@ -131,17 +131,23 @@ export function el(tag, attributes = {}, ...children) {
 }
 
 /**
+ * @param {string} name
+ * @param {Record<string, unknown>} attributes
+ * @param {...Node} children
+ */
+export function svg(name, attributes, ...children) {
+  const element = /** @type {SVGElement} */ (document.createElementNS(SVG, name));
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, String(value));
+  element.append(...children);
+  return element;
+}
+
+/**
  * Return an icon of the sprite in index.html.
  * @param {string} name
  */
 export function icon(name) {
-  const svg = document.createElementNS(SVG, 'svg');
-  svg.setAttribute('class', 'icon');
-  svg.setAttribute('aria-hidden', 'true');
-  const use = document.createElementNS(SVG, 'use');
-  use.setAttribute('href', `#i-${name}`);
-  svg.append(use);
-  return svg;
+  return svg('svg', { class: 'icon', 'aria-hidden': true }, svg('use', { href: `#i-${name}` }));
 }
 
 /**

@@ -1,5 +1,6 @@
 /** A picture of the result without asking the server: the source on a canvas, its tones and sharpness by an SVG filter. */
 
+import { svg } from './page.js';
 import {
   blurRadius,
   gainTable,
@@ -15,9 +16,6 @@ import {
 /** @import {Values} from './form.js' */
 /** @import {Size} from './steps.js' */
 
-export { meanGray, targetSize };
-
-const SVG = 'http://www.w3.org/2000/svg';
 const MAX_SIDE = 2048;
 const SAMPLE_SIDE = 256;
 /** A slope of alpha: all that is visible becomes opaque. */
@@ -242,15 +240,3 @@ const add = (left, right, more = 0, result = '') =>
     k4: more,
     result,
   });
-
-/**
- * @param {string} name
- * @param {Record<string, unknown>} attributes
- * @param {...Node} children
- */
-function svg(name, attributes, ...children) {
-  const element = /** @type {SVGElement} */ (document.createElementNS(SVG, name));
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, String(value));
-  element.append(...children);
-  return element;
-}

@@ -22,7 +22,7 @@ export class Quota {
 
   /**
    * @param {number} limit requests a minute
-   * @param {(seconds: number) => void} onWait called each second with what is left; 0 is the end
+   * @param {(seconds: number) => void} onWait called while something waits, with the seconds that are left; 0 is the end
    */
   constructor(limit, onWait) {
     this.#limit = limit;
