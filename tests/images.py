@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageDraw
 from PIL.ExifTags import GPS, IFD, Base
 from PIL.Image import Exif
 
@@ -55,6 +55,17 @@ def photo(width: int = 240, height: int = 160, seed: int = 2) -> Image.Image:
     """Return gradients with a little grain: a stand-in for a photo."""
     grain = np.random.default_rng(seed).normal(0, 6, (height, width, 3))
     return from_pixels(pixels(smooth(width, height)) + grain)
+
+
+def drawing(width: int = 240, height: int = 160) -> Image.Image:
+    """Return a red disc, a yellow box and lines of text on blue: flat colours, and edges between them that are soft."""
+    image = Image.new("RGB", (width, height), (20, 40, 200))
+    canvas = ImageDraw.Draw(image)
+    canvas.ellipse((width // 8, height // 8, width // 2, height * 5 // 8), (220, 20, 20))
+    canvas.rectangle((width * 5 // 8, height // 2, width * 7 // 8, height * 7 // 8), (230, 210, 40))
+    for row in range(8):
+        canvas.text((width // 2, 2 + row * height // 16), "red text on blue", (255, 30, 30))
+    return image
 
 
 def quarters(colors: Sequence[tuple[int, int, int]] = CORNERS, width: int = 64, height: int = 48) -> Image.Image:
@@ -352,7 +363,18 @@ def animation(format: str, frames: int, image: Image.Image | None = None, **opti
     """Return an animation; its frames are the image, turned about a little each time."""
     first = image or smooth(32, 24)
     others = [first.rotate(10 * index) for index in range(1, frames)]
-    return encoded(first, format, save_all=True, append_images=others, duration=100, **options)
+    return encoded(first, format, save_all=True, append_images=others, **({"duration": 100} | options))
+
+
+def played(data: bytes) -> list[tuple[Image.Image, int]]:
+    """Return the frames of an animation, each composed, with the milliseconds that it stays."""
+    animated = Image.open(BytesIO(data))
+    found = []
+    for index in range(getattr(animated, "n_frames", 1)):
+        animated.seek(index)
+        animated.load()
+        found.append((animated.copy(), animated.info["duration"]))
+    return found
 
 
 # --- what a result may carry ---
