@@ -62,6 +62,36 @@ def test_the_answers_match_the_api_document(call: Call, s3: "S3Client") -> None:
 
 
 @pytest.mark.parametrize(
+    ("choice", "measured", "reached"),
+    [
+        ({}, False, None),
+        ({"quality": 50}, False, None),
+        ({"auto_quality": "small"}, True, None),
+        ({"format": "smallest"}, True, None),
+        ({"target_bytes": 1_000_000}, False, True),
+        ({"format": "png", "lossless": True, "target_bytes": 1_000}, False, False),
+        ({"format": "jpeg", "auto_quality": "high", "target_bytes": 1_000_000}, True, True),
+    ],
+    ids=repr,
+)
+def test_similarity_and_whether_a_target_was_reached_are_told_where_they_were_asked_for(
+    call: Call, s3: "S3Client", choice: dict[str, Any], measured: bool, reached: bool | None
+) -> None:
+    upload_id = upload(call, photo())
+
+    _, first = call("POST", f"/api/uploads/{upload_id}/optimize", choice)
+    _, again = call("POST", f"/api/uploads/{upload_id}/optimize", choice)
+
+    validator("Result").validate(first)
+    assert isinstance(first["similarity"], float | int) == measured
+    assert ("target_reached" in first) == (reached is not None)
+    assert first.get("target_reached") == reached
+    assert type(first["quality"]) in (int, type(None))
+    assert (again["cached"], again["similarity"]) == (True, first["similarity"])
+    validator("Settings").validate(choice)
+
+
+@pytest.mark.parametrize(
     ("file", "status", "words"),
     [
         (FILE | {"type": "image/gif", "name": "clip.gif"}, 415, "clip.gif is not supported. Use JPEG, PNG or WebP."),

@@ -106,8 +106,9 @@ def test_the_digest_depends_on_the_values_and_not_on_their_order_or_spelling() -
 @pytest.mark.parametrize("field", fields(Settings), ids=lambda field: field.name)
 def test_every_setting_changes_the_digest(field: Any) -> None:
     schema = PROPERTIES[field.name]
-    by_type = {bool: not field.default, int: schema.get("minimum"), type(None): 7}
-    changed = {"format": "webp", "background": "#000000"}.get(field.name, by_type.get(type(field.default)))
+    by_type = {bool: not field.default, int: schema.get("minimum"), type(None): schema.get("minimum")}
+    by_type[str] = next((each for each in schema.get("enum", ["#000000"]) if each != field.default), None)
+    changed = by_type[type(field.default)]
 
     assert Settings.parse({field.name: changed}).digest() != Settings().digest()
 

@@ -213,10 +213,11 @@ def test_the_longest_record_fits_into_the_metadata_of_an_object() -> None:
         "source": image,
         "saved_percent": -1234.5,
         "quality": 100,
-        "similarity": None,
+        "similarity": -1234.5,
         "kept_original": False,
         "metadata_removed": ["exif", "gps", "thumbnail", "iptc", "xmp", "icc", "comment", "text"],
         "warnings": [warning._asdict() for warning in warnings],
+        "target_reached": False,
     }
 
     assert len("record" + json.dumps(record, separators=(",", ":"))) <= 2_048

@@ -43,14 +43,16 @@ def values() -> dict[str, Any]:
 
 
 def levels(brightness: int, contrast: int, pivot: int) -> list[int]:
-    image = Image.frombytes("L", (256, 1), bytes(range(256)))
-    light = steps._blend(image, 0, 1 + brightness / 100)
-    return list(steps._blend(light, pivot, 1 + contrast / 100).tobytes())
+    """Return what each level becomes behind a frame whose mean is the pivot once it has the brightness."""
+    ramp = Image.frombytes("L", (256, 1), bytes(range(256)))
+    mean = steps.tone(ramp, Settings(brightness=brightness)).tobytes().index(pivot)
+    tone = steps.steady_tone()
+    tone(Image.new("L", (1, 1), mean), Settings(brightness=brightness, contrast=contrast))
+    return list(tone(ramp, Settings(brightness=brightness, contrast=contrast)).tobytes())
 
 
 def gray(brightness: int) -> int:
     """Return what contrast turns about in the picture of `web/steps.test.js`: what it removes all contrast to."""
     pixels = bytes(value for i in range(256) for value in (i, i * 7 % 256, i * 13 % 256, 0 if i % 5 == 0 else 255))
-    image = steps.brightness(Image.frombytes("RGBA", (256, 1), pixels), Settings(brightness=brightness))
-    plain = steps.contrast(image, Settings(contrast=-100))
-    return int(plain.tobytes()[0])
+    image = Image.frombytes("RGBA", (256, 1), pixels)
+    return int(steps.tone(image, Settings(brightness=brightness, contrast=-100)).tobytes()[0])

@@ -3,6 +3,7 @@
 MAX_UPLOAD_BYTES = 25 * 2**20
 MAX_PIXELS = 50_000_000  # of a source and of a result: both are held in memory
 MAX_FRAMES = 1_000
+MAX_ANIMATION_PIXELS = 40_000_000  # of all frames of an animation together: each costs what a picture does
 MAX_SCANS = 64  # of a progressive JPEG; a photo has about 10, and each costs a pass over all pixels
 FILES_PER_REQUEST = 20
 IDS_PER_REQUEST = 100

@@ -120,12 +120,17 @@ def _schemas() -> Json:
                 "source": _object(image),
                 "saved_percent": {"type": "number", "maximum": 100},
                 "quality": {"type": ["integer", "null"], "minimum": 1, "maximum": 100},
-                "similarity": {"type": ["number", "null"]},
+                "similarity": {
+                    "type": ["number", "null"],
+                    "maximum": 100,
+                    "description": "SSIMULACRA2, where it was measured.",
+                },
                 "kept_original": FLAG,
                 "cached": FLAG,
                 "metadata_removed": _array(TEXT),
                 "warnings": _array(_object({"code": TEXT, "detail": TEXT})),
-            }
+            },
+            {"target_reached": FLAG | {"description": "Only where target_bytes was asked for."}},
         ),
         "Problem": {
             "type": "object",
@@ -176,8 +181,8 @@ def _ref(name: str) -> Json:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _object(properties: Json) -> Json:
-    return {"type": "object", "required": list(properties), "properties": properties}
+def _object(properties: Json, optional: Json | None = None) -> Json:
+    return {"type": "object", "required": list(properties), "properties": properties | (optional or {})}
 
 
 def _array(items: Json, **bounds: int) -> Json:

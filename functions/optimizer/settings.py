@@ -6,7 +6,8 @@ import re
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, cast
 
-from optimizer.imaging.encoders import ENCODERS, ORIGINAL
+from optimizer.imaging.encoders import ENCODERS, ORIGINAL, SMALLEST
+from optimizer.limits import MAX_UPLOAD_BYTES
 from optimizer.problems import FieldError, InvalidSettings
 
 JsonSchema = dict[str, Any]
@@ -51,7 +52,11 @@ def _declare(
     return field(default=default, metadata=about | schema | {"default": default} | form)
 
 
-FORMATS = {ORIGINAL: "Original"} | {name: encoder.TITLE for name, encoder in ENCODERS.items()}
+FORMATS = {ORIGINAL: "Original"} | {name: encoder.TITLE for name, encoder in ENCODERS.items()} | {SMALLEST: "Smallest"}
+
+AUTO_QUALITIES = {"off": "Off", "high": "High", "balanced": "Balanced", "small": "Small"}
+SIMILARITIES = {"high": 90, "balanced": 80, "small": 65}  # what they aim at; SSIMULACRA2, where 90 cannot be told apart
+AIMS = ", ".join(f"{name} {score}" for name, score in SIMILARITIES.items())
 
 
 # One line each, however long: adding a setting is adding its line here and its step in imaging/steps.py.
@@ -60,8 +65,10 @@ FORMATS = {ORIGINAL: "Original"} | {name: encoder.TITLE for name, encoder in ENC
 class Settings:
     """The user's choice for one result. Build it with `Settings.parse`, which checks every bound."""
 
-    format: str = _choice("Format", FORMATS, "format", "The format of the result; original keeps that of the source.")
-    quality: int = _integer("Quality", 1, 100, 85, "size", "Lower is smaller. JPEG is capped at 95; PNG below 100 may use a palette.")
+    format: str = _choice("Format", FORMATS, "format", "Original keeps that of the source; smallest takes whatever needs the fewest bytes for equal similarity.")
+    quality: float = _integer("Quality", 1, 100, 85, "size", "Lower is smaller. JPEG is capped at 95; PNG below 100 uses a palette where it holds this quality.")
+    auto_quality: str = _choice("Auto quality", AUTO_QUALITIES, "size", f"Finds the quality at which the result looks alike: {AIMS} of SSIMULACRA2.")
+    target_bytes: int | None = _optional_integer("Target size", 1_000, MAX_UPLOAD_BYTES, "size", "Finds the best quality whose file is no larger.", "bytes")
     lossless: bool = _boolean("Lossless", False, "options", "Keeps every pixel exactly (WebP and PNG).")
     resize_percent: int = _integer("Resize", 10, 200, 100, "size", "Scales both sides and keeps the aspect.", "%")
     width: int | None = _optional_integer("Max. width", 1, 16_383, "size", "Fits the image into this width; never enlarges.", "px")
@@ -105,8 +112,11 @@ PROPERTIES: dict[str, JsonSchema] = {each.name: dict(each.metadata) for each in 
 
 PRESETS: list[dict[str, Any]] = [
     {"name": "balanced", "title": "Balanced", "settings": {}},
+    {"name": "smallest", "title": "Smallest file", "settings": {"format": "smallest", "auto_quality": "balanced"}},
     {"name": "web-small", "title": "Web, small",
      "settings": {"format": "webp", "quality": 70, "width": 1600, "height": 1600}},
+    {"name": "mail", "title": "E-mail, 500 KB",
+     "settings": {"format": "jpeg", "target_bytes": 500_000, "width": 2048, "height": 2048}},
     {"name": "thumbnail", "title": "Thumbnail",
      "settings": {"format": "webp", "quality": 75, "width": 400, "height": 400, "sharpen": 10}},
     {"name": "crisp", "title": "Crisp", "settings": {"quality": 92, "sharpen": 20}},

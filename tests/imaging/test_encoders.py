@@ -1,23 +1,30 @@
 """Every encoder of the table by the same claims, and what each format promises beyond them."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFile, JpegImagePlugin
+from ajpegli.errors import EncodeError
+from PIL import Image
 
+from optimizer.imaging.content import is_flat
 from optimizer.imaging.decode import read_info
-from optimizer.imaging.encoders import ENCODERS, jpeg, png, webp
+from optimizer.imaging.encoders import ENCODERS, png, webp
 from optimizer.imaging.metadata import Info
+from optimizer.imaging.perception import similarity
+from optimizer.imaging.quantize import Palette, Quantizer
 from optimizer.settings import Settings
 from tests.images import (
     NORMAL_MODES,
+    Pixels,
+    drawing,
     encoded,
     exif_bytes,
     from_pixels,
     hidden_color,
     in_mode,
-    jpeg_markers,
     noise,
     opened,
     photo,
@@ -72,9 +79,16 @@ def test_a_result_opens_with_the_size_and_the_picture(format: str, mode: str, ch
 
     result = opened(data).convert(mode)
     assert result.size == image.size
-    least = 28 if choice.get("quality") == 30 else 34
-    visible = pixels(image)[..., -1] > 0 if mode.endswith("A") else np.ones((48, 64), dtype=bool)
-    assert psnr(pixels(result)[visible], pixels(image)[visible]) > least
+    least = 34 if choice.get("quality") != 30 else 22 if opened(data).mode == "P" else 28
+    assert psnr(on_black(result), on_black(image)) > least
+
+
+def on_black(image: Image.Image) -> Pixels:
+    """Return the levels as they show on black, and those of alpha."""
+    levels = pixels(image)
+    if image.mode.endswith("A"):
+        levels[..., :-1] *= levels[..., -1:] / 255
+    return levels
 
 
 @pytest.mark.parametrize(("format", "mode"), FORMATS_AND_MODES)
@@ -127,7 +141,8 @@ def test_a_file_carries_what_the_image_does_where_the_format_can(settings: Setti
 
     data, _ = ENCODERS[format].encode(image, settings)
 
-    assert read_info(data, format) == {key: CARRIED[key] for key in CAN_CARRY[format]}
+    carried = {key: value for key, value in read_info(data, format).items() if key != "transparency"}  # of a palette
+    assert carried == {key: CARRIED[key] for key in CAN_CARRY[format]}
 
 
 @pytest.mark.parametrize(("format", "mode"), FORMATS_AND_MODES)
@@ -149,10 +164,11 @@ def test_the_longest_side_is_what_the_format_holds(format: str) -> None:
 
 
 @pytest.mark.parametrize("format", ["jpeg", "webp"])
-def test_one_pixel_more_than_the_longest_side_is_too_much_for_the_format(format: str) -> None:
+def test_more_than_the_longest_side_is_too_much_for_the_format(format: str) -> None:
+    # Between the two ajpegli 1.0 dies of a segmentation fault; `_checked_size` lets nothing so long through.
     image = Image.new("L", (ENCODERS[format].MAX_SIDE + 37, 1))
 
-    with pytest.raises((OSError, ValueError)):
+    with pytest.raises((OSError, ValueError, EncodeError)):
         ENCODERS[format].encode(image, Settings())
 
 
@@ -187,102 +203,6 @@ def test_webp_lossless_is_the_lossless_codec() -> None:
     data, _ = webp.encode(photo(), Settings(lossless=True))
 
     assert [kind for kind, _ in webp_chunks(data)] == [b"VP8L"]
-
-
-# --- JPEG ---
-
-
-@pytest.mark.parametrize("mode", ["L", "RGB"])
-@pytest.mark.parametrize("quality", [1, 40, 85, 95])
-def test_jpeg_is_progressive(quality: int, mode: str) -> None:
-    data, _ = jpeg.encode(photo().convert(mode), Settings(quality=quality))
-
-    markers = [marker for marker, _ in jpeg_markers(data)]
-    assert 0xC2 in markers  # progressive frame
-    assert markers.count(0xDA) > 1  # in several scans
-    assert opened(data).mode == mode
-
-
-def test_jpeg_has_tables_made_for_the_image() -> None:
-    image = photo()
-
-    data, _ = jpeg.encode(image, Settings(quality=85))
-
-    plain = encoded(image, "jpeg", quality=85)
-    assert len(data) < len(plain)
-    assert opened(data).tobytes() == opened(plain).tobytes()
-
-
-@pytest.mark.parametrize(("asked", "told"), [(1, 1), (85, 85), (95, 95), (96, 95), (100, 95)])
-def test_jpeg_quality_is_capped_at_95_and_told_truly(asked: int, told: int) -> None:
-    data, quality = jpeg.encode(photo(), Settings(quality=asked))
-
-    assert quality == told
-    sampling = 0 if told >= 88 else 2
-    expected = encoded(photo(), "jpeg", quality=told, subsampling=sampling)
-    assert opened(data).tobytes() == opened(expected).tobytes()
-
-
-def test_lossless_jpeg_is_of_the_best_quality() -> None:
-    data, quality = jpeg.encode(photo(), Settings(lossless=True, quality=10))
-
-    assert quality == 95
-    assert opened(data).tobytes() == opened(encoded(photo(), "jpeg", quality=95, subsampling=0)).tobytes()
-
-
-@pytest.mark.parametrize(("quality", "sampling"), [(1, 2), (50, 2), (87, 2), (88, 0), (95, 0)])
-def test_jpeg_halves_chroma_below_quality_88_only(quality: int, sampling: int) -> None:
-    data, _ = jpeg.encode(photo(), Settings(quality=quality))
-
-    image = opened(data)
-    assert isinstance(image, JpegImagePlugin.JpegImageFile)
-    assert JpegImagePlugin.get_sampling(image) == sampling
-
-
-def test_noise_that_bursts_pillows_buffer_is_encoded_and_the_buffer_restored() -> None:
-    image = noise(700, 500)
-    usual = ImageFile.MAXBLOCK
-
-    with pytest.raises(OSError, match="broken data stream"):  # the bug this guards against; without it the guard can go
-        jpeg._save(image, 95)
-    data, quality = jpeg.encode(image, Settings(quality=95))
-
-    assert (opened(data).size, quality) == ((700, 500), 95)
-    assert usual == ImageFile.MAXBLOCK
-
-
-def test_a_jpeg_that_fails_for_another_reason_fails_and_the_buffer_is_restored() -> None:
-    usual = ImageFile.MAXBLOCK
-
-    with pytest.raises(OSError, match="cannot write mode RGBA"):
-        jpeg.encode(noise(mode="RGBA"), Settings())
-
-    assert usual == ImageFile.MAXBLOCK
-
-
-@pytest.mark.parametrize("key", ["exif", "xmp", "comment"])
-def test_jpeg_leaves_out_what_does_not_fit_into_a_segment(key: str) -> None:
-    longest = jpeg.MAX_BYTES[key]
-    prefix = b"Exif\0\0" if key == "exif" else b""
-
-    for length, fits in ((longest, True), (longest + 1, False)):
-        image = smooth()
-        image.info = {key: prefix + b"x" * (length - len(prefix))}
-
-        data, _ = jpeg.encode(image, Settings())
-
-        assert (key in read_info(data, "jpeg")) == fits
-
-
-@pytest.mark.parametrize("turned", [1, 6])
-def test_jpeg_keeps_the_orientation_of_exif_that_does_not_fit(turned: int) -> None:
-    image = smooth()
-    image.info = {"exif": exif_bytes(turned, ImageDescription="x" * 70_000)}
-
-    data, _ = jpeg.encode(image, Settings())
-
-    assert opened(data).getexif().get(0x0112, 1) == turned
-    assert len(data) < 60_000
 
 
 # --- PNG ---
@@ -321,18 +241,18 @@ def test_only_quality_100_keeps_colours_that_nobody_tells_apart() -> None:
 
     assert (kept, given_up) == (None, 90)
     assert opened(exact).convert("RGB").tobytes() == image.tobytes()
-    assert psnr(pixels(opened(palette).convert("RGB")), pixels(image)) > 50
+    assert psnr(pixels(opened(palette).convert("RGB")), pixels(image)) > 40
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
-@pytest.mark.parametrize("quality", [1, 20, 40, 60, 80, 99])
+@pytest.mark.parametrize("quality", [1, 20, 40.5, 60, 85, 95, 99])
 @pytest.mark.parametrize("picture", [smooth, photo, noise], ids=lambda each: each.__name__)
-def test_a_palette_holds_the_signal_that_the_quality_promises(
-    picture: Callable[[], Image.Image], quality: int, mode: str
+def test_a_palette_holds_the_similarity_that_the_quality_promises(
+    picture: Callable[[], Image.Image], quality: float, mode: str
 ) -> None:
     image = in_mode(mode, picture())
 
-    data, told = png.encode(image, Settings(quality=quality))
+    data, told = png.encode(image, with_quality(quality))
 
     result = opened(data)
     if told is None:
@@ -340,7 +260,61 @@ def test_a_palette_holds_the_signal_that_the_quality_promises(
     else:
         assert told == quality
         assert result.mode == "P"
-        assert psnr(pixels(result.convert(mode)), pixels(image)) >= 30 + quality / 5
+        assert similarity(image, result.convert(mode)) >= png._between(png._FLOORS, quality)
+
+
+def with_quality(quality: float) -> Settings:
+    """Return settings with a quality that a search has come to, which need not be whole."""
+    return replace(Settings(), quality=quality)
+
+
+@pytest.mark.parametrize("quality", [10, 30, 50, 70, 85])
+def test_png_uses_no_more_colours_than_the_aim_needs(quality: int) -> None:
+    image = photo()
+
+    data, told = png.encode(image, Settings(quality=quality))
+
+    result = opened(data)
+    colors = len(result.getcolors() or [])
+    assert told == quality
+    assert colors <= 256
+    assert similarity(image, result.convert("RGB")) >= png._between(png._AIMS, quality) or colors > 128
+    fewer = Quantizer(image).palette(colors // 2).apply(image).convert("RGB")
+    assert similarity(image, fewer) < png._between(png._AIMS, quality)
+
+
+def test_a_small_badge_keeps_its_colour() -> None:
+    rows = np.random.default_rng(4).integers(0, 30, (90, 120)).repeat(10, axis=0).repeat(10, axis=1)
+    levels = 30 + np.stack([rows, rows + rows % 7, rows + rows % 5], axis=-1) * 6.0
+    levels[600:612, 500:512] = (230, 40, 40)
+    levels[0, :300] = np.arange(900).reshape(300, 3) % 251  # too many colours for an exact palette
+
+    data, told = png.encode(from_pixels(levels), Settings())
+
+    red, green, blue = pixels(opened(data).convert("RGB"))[606, 506]
+    assert told == 85
+    assert red - max(green, blue) > 120
+
+
+@pytest.mark.parametrize("picture", [smooth, photo], ids=lambda each: each.__name__)
+def test_less_quality_makes_no_larger_png(picture: Callable[[], Image.Image]) -> None:
+    image = picture()
+
+    encodings = [png.encode(image, Settings(quality=quality)) for quality in (100, 95, 85, 70, 50, 30, 10, 1)]
+
+    sizes = [len(data) for data, _ in encodings]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-1] < sizes[0] / 2
+    assert encodings[-1][1] == 1
+
+
+@pytest.mark.parametrize("score", [-80, 0, 45, 60, 82, 97])
+def test_the_quality_for_a_score_has_it_for_its_aim(score: float) -> None:
+    assert png._between(png._AIMS, png.quality_for(score)) == pytest.approx(score)
+
+
+def test_scores_beyond_every_aim_get_the_ends_of_the_scale() -> None:
+    assert (png.quality_for(-1_000), png.quality_for(100)) == (1, 100)
 
 
 def test_a_palette_is_used_where_it_is_smaller() -> None:
@@ -352,44 +326,30 @@ def test_a_palette_is_used_where_it_is_smaller() -> None:
     assert len(data) < len(png.encode(image, Settings(lossless=True))[0])
 
 
-def test_a_palette_that_is_not_smaller_is_not_used() -> None:
-    image = noise(12, 24)  # the palette alone is as long as the pixels
-    image.putpixel((0, 0), (1, 2, 3))
+def test_pixels_that_pack_smaller_than_a_palette_are_kept() -> None:
+    y, x = np.mgrid[0:256, 0:256]
+    image = from_pixels(np.stack([x, y, (x + y) % 256], axis=-1).astype(np.float32))
 
-    _, told = png.encode(image, Settings(quality=1))
-
-    assert told is None
-
-
-def test_a_palette_must_hold_the_whole_image_not_only_the_sample(monkeypatch: pytest.MonkeyPatch) -> None:
-    image = photo(600, 400)
-    seen: list[tuple[int, int]] = []
-
-    def holds(quantized: Image.Image, image: Image.Image, quality: int) -> bool:
-        seen.append(image.size)
-        return image.width <= png.SAMPLE_SIDE
-
-    monkeypatch.setattr(png, "_holds", holds)
-
-    _, told = png.encode(image, Settings(quality=50))
+    data, told = png.encode(image, Settings(quality=30))
 
     assert told is None
-    assert seen == [(256, 171), (600, 400)]
+    assert data == png.encode(image, Settings(lossless=True))[0]
 
 
-def test_a_sample_that_no_palette_holds_spares_the_whole_image(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_that_no_palette_holds_is_not_mapped(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, int]] = []
-    quantize = png._quantize
+    apply = Palette.apply
 
-    def watched(image: Image.Image) -> Image.Image:
+    def watched(self: Palette, image: Image.Image) -> Image.Image:
         seen.append(image.size)
-        return quantize(image)
+        return apply(self, image)
 
-    monkeypatch.setattr(png, "_quantize", watched)
+    monkeypatch.setattr(Palette, "apply", watched)
 
-    png.encode(noise(600, 400), Settings(quality=85))
+    _, told = png.encode(noise(900, 800, "RGBA"), Settings(quality=85))
 
-    assert seen == [(256, 171)]
+    assert told is None
+    assert set(seen) == {(512, 512)}
 
 
 @pytest.mark.parametrize("mode", ["L", "LA"])
@@ -408,20 +368,19 @@ def test_png_is_packed_better_than_pillow_does() -> None:
     assert len(data) < len(encoded(photo(), "png", optimize=True))
 
 
-@pytest.mark.parametrize("pixels", [10, 1_000_000, 1_000_001, 8_000_000, 8_000_001, 50_000_000])
-def test_the_larger_the_png_the_less_effort_it_gets(pixels: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    levels: list[int] = []
+def test_the_larger_the_png_the_less_effort_it_gets(monkeypatch: pytest.MonkeyPatch) -> None:
+    efforts: list[dict[str, Any]] = []
 
-    def optimize(data: bytes, level: int) -> bytes:
-        levels.append(level)
+    def optimize(data: bytes, **options: Any) -> bytes:
+        efforts.append(options)
         return data
 
     monkeypatch.setattr("oxipng.optimize_from_memory", optimize)
-    monkeypatch.setattr(Image.Image, "save", lambda *_, **__: None)
 
-    png._save(Image.new("1", (pixels, 1)), Image.new("1", (pixels, 1)))
+    for side in (1_000, 2_000, 5_000):
+        png.encode(Image.new("1", (side, side)), Settings(lossless=True))
 
-    assert levels == [2 if pixels <= 1_000_000 else 1 if pixels <= 8_000_000 else 0]
+    assert [(effort["level"], len(effort.get("filter", []))) for effort in efforts] == [(2, 0), (0, 2), (0, 0)]
 
 
 def test_xmp_that_is_no_utf8_costs_no_picture() -> None:
@@ -438,17 +397,53 @@ def test_xmp_that_is_no_utf8_costs_no_picture() -> None:
 
 
 @pytest.mark.parametrize("lossless", [False, True])
-@pytest.mark.parametrize(("large", "lossy_method", "lossless_method"), [(False, 4, 2), (True, 2, 0)])
-def test_a_large_webp_gets_less_effort(
-    large: bool, lossy_method: int, lossless_method: int, lossless: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("mode", "size", "lossy_method", "lossless_method"),
+    [
+        ("RGB", "small", 6, 2),
+        ("RGB", "medium", 5, 2),
+        ("RGB", "large", 2, 0),
+        ("RGBA", "small", 4, 2),
+        ("RGBA", "medium", 4, 2),
+        ("RGBA", "large", 2, 0),
+    ],
+)
+def test_the_larger_a_webp_and_with_alpha_the_less_effort_it_gets(
+    mode: str, size: str, lossy_method: int, lossless_method: int, lossless: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    image = photo()
-    monkeypatch.setattr(webp, "LARGE_PIXELS", image.width * image.height - large)
+    image = in_mode(mode, photo())
+    count = image.width * image.height
+    monkeypatch.setattr(webp, "SMALL_PIXELS", count + (size == "small"))
+    monkeypatch.setattr(webp, "LARGE_PIXELS", count - (size == "large"))
 
     data, _ = webp.encode(image, Settings(lossless=lossless, quality=70))
 
     method, quality = (lossless_method, 50) if lossless else (lossy_method, 70)
     assert len(data) == len(encoded(image, "webp", lossless=lossless, quality=quality, method=method))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+@pytest.mark.parametrize("quality", [30, 60, 100])
+def test_a_drawing_becomes_a_lossless_webp_where_that_is_no_larger(quality: int, mode: str) -> None:
+    image = drawing().convert(mode)
+
+    data, told = webp.encode(image, Settings(quality=quality))
+
+    assert told is None
+    assert [kind for kind, _ in webp_chunks(data)] == [b"VP8L"]
+    assert len(data) <= len(encoded(image, "webp", quality=quality, method=6))
+    assert opened(data).convert("RGB").tobytes() == image.convert("RGB").tobytes()
+
+
+def test_a_drawing_stays_lossy_where_a_lossless_webp_would_be_larger() -> None:
+    image = drawing()
+    image.paste(noise(60, 50), (4, 4))
+
+    data, told = webp.encode(image, Settings(quality=1))
+
+    assert is_flat(image)
+    assert told == 1
+    assert [kind for kind, _ in webp_chunks(data)] == [b"VP8 "]
 
 
 @pytest.mark.parametrize("choice", [{"quality": 1}, {"quality": 85}, {"lossless": True}], ids=repr)

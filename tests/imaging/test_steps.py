@@ -1,5 +1,6 @@
 """Each step of the pipeline on its own: what it changes, what it leaves, and that it never touches its input."""
 
+from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
@@ -362,11 +363,27 @@ def test_brightness_and_contrast_are_those_of_pillow_for_opaque_images(value: in
     for image in (photo(60, 40), photo(60, 40).convert("L")):
         factor = 1 + value / 100
 
-        lighter = steps.brightness(image, Settings(brightness=value))
-        stronger = steps.contrast(image, Settings(contrast=value))
+        lighter = steps.tone(image, Settings(brightness=value))
+        stronger = steps.tone(image, Settings(contrast=value))
 
         assert lighter.tobytes() == ImageEnhance.Brightness(image).enhance(factor).tobytes()
         assert stronger.tobytes() == ImageEnhance.Contrast(image).enhance(factor).tobytes()
+
+
+@pytest.mark.parametrize("contrast", [-100, -40, 30, 100])
+@pytest.mark.parametrize("brightness", [-100, -35, 1, 25, 100])
+@pytest.mark.parametrize("picture", [photo, smooth, noise], ids=lambda each: each.__name__)
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_contrast_is_about_the_mean_of_what_brightness_made(
+    mode: str, picture: Callable[[], Image.Image], brightness: int, contrast: int
+) -> None:
+    image = picture().convert(mode)
+
+    result = steps.tone(image, Settings(brightness=brightness, contrast=contrast))
+
+    lighter = ImageEnhance.Brightness(image).enhance(1 + brightness / 100)
+    expected = ImageEnhance.Contrast(lighter).enhance(1 + contrast / 100)
+    assert abs(pixels(result) - pixels(expected)).max() <= 2
 
 
 @pytest.mark.parametrize("value", [-100, -30, 30, 100])
@@ -378,17 +395,19 @@ def test_contrast_ignores_colours_hidden_under_transparency(mode: str, value: in
     mean = int(ImageStat.Stat(visible.convert("L")).mean[0] + 0.5)
     pivot = Image.new("L", visible.size, mean).convert(visible.mode)
 
-    result = steps.contrast(image, Settings(contrast=value))
+    result = steps.tone(image, Settings(contrast=value))
 
     expected = Image.blend(pivot, visible, 1 + value / 100)
     assert result.convert(mode[:-1]).crop(alpha.getbbox()).tobytes() == expected.tobytes()
 
 
 @pytest.mark.parametrize("mode", ["LA", "RGBA"])
-def test_the_tone_steps_leave_alpha_as_it_is(mode: str) -> None:
+def test_tone_leaves_alpha_as_it_is(mode: str) -> None:
     image = in_mode(mode)
 
-    for result in (steps.brightness(image, BUSY), steps.contrast(image, BUSY)):
+    for chosen in (BUSY, Settings(brightness=20), Settings(contrast=20)):
+        result = steps.tone(image, chosen)
+
         assert result.mode == mode
         assert result.tobytes() != image.tobytes()
         assert result.getchannel("A").tobytes() == image.getchannel("A").tobytes()
@@ -398,7 +417,7 @@ def test_the_tone_steps_leave_alpha_as_it_is(mode: str) -> None:
 def test_contrast_of_a_fully_transparent_image_does_no_harm(mode: str) -> None:
     image = Image.new(mode, (8, 8))
 
-    result = steps.contrast(image, BUSY)
+    result = steps.tone(image, BUSY)
 
     assert result.getchannel("A").getextrema() == (0, 0)
 

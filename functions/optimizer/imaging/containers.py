@@ -80,6 +80,12 @@ def _strip_webp(data: bytes) -> bytes:
     return b"RIFF" + len(body).to_bytes(4, "little") + bytes(body)
 
 
+def read_webp_animation(data: bytes) -> tuple[int, int]:
+    """Return the background of an animated WebP (BGRA, the least byte first) and how often it plays; 0 is for ever."""
+    content = next(content for kind, content in _webp_chunks(data) if kind == b"ANIM")
+    return int.from_bytes(content[:4], "little"), int.from_bytes(content[4:6], "little")
+
+
 def _webp_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     position = 12
     end = 8 + int.from_bytes(data[4:8], "little")

@@ -1,5 +1,6 @@
 """Bytes to image, within byte, pixel, side and frame limits, all checked before pixels are allocated."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -9,7 +10,7 @@ from PIL.Image import DecompressionBombError, Image
 
 from optimizer.imaging.containers import count_jpeg_scans, take_png_apart
 from optimizer.imaging.encoders import ENCODERS
-from optimizer.imaging.metadata import Info, clean_info
+from optimizer.imaging.metadata import Info, clean_info, orientation, with_orientation
 from optimizer.limits import MAX_FRAMES, MAX_PIXELS, MAX_SCANS, MAX_UPLOAD_BYTES
 from optimizer.problems import (
     DamagedImage,
@@ -34,12 +35,16 @@ class Source:
     info: Info  # as `clean_info` returns it
     _image: Image
 
-    def load(self) -> Image:
+    def load(self, least: tuple[int, int] | None = None) -> Image:
         """Return the decoded pixels of the first frame, in the mode of the file, with `info` for its metadata.
 
-        Raises DamagedImage when they cannot be decoded to the end.
+        With the width and height that are needed at the least, a JPEG is decoded at the smallest of 1/2, 1/4 and 1/8
+        that has them: its DCT does that for much less than decoding and resizing. Raises DamagedImage when the pixels
+        cannot be decoded to the end.
         """
         try:
+            if least and self.format == "jpeg":
+                self._image.draft(None, least)  # no mode: that of the file
             self._image.load()
         except MemoryError:
             raise
@@ -47,6 +52,32 @@ class Source:
             raise _damaged(self.format) from error
         self._image.info = dict(self.info)
         return self._image
+
+    def load_frames(self) -> Iterator[tuple[Image, int]]:
+        """Yield each frame of an animated WebP as the whole canvas, and how many milliseconds it stays.
+
+        One is decoded at a time. Behind the first, `info` holds only what the pixels need: a thousand times to read
+        long EXIF would take too long. Raises DamagedImage when a frame cannot be decoded.
+        """
+        needed: Info = {key: value for key, value in self.info.items() if key == "icc_profile"}
+        turned = orientation(self.info)
+        if turned != 1 and (exif := with_orientation({}, turned)):
+            needed["exif"] = exif
+        film = _open(self.data, self.format)[0]  # of its own, wherever `load` has left the other
+        for index in range(self.frames):
+            try:
+                film.seek(index)
+                film.load()
+            except MemoryError:
+                raise
+            except Exception as error:  # as in load
+                raise _damaged(self.format) from error
+            milliseconds = film.info["duration"]
+            if milliseconds < 0:  # libwebp counts them in 31 bits: over 24 days it starts again below zero
+                raise _damaged(self.format)
+            frame = film.copy()  # the next one is decoded into the same memory
+            frame.info = dict(needed if index else self.info)
+            yield frame, milliseconds
 
 
 def open_source(data: bytes) -> Source:

@@ -1,19 +1,20 @@
 """The order of the steps, and the whole way from a source's bytes to a result's."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import prod
 from typing import NamedTuple
 
 from PIL.Image import Image
 
-from optimizer.imaging import steps
-from optimizer.imaging.containers import strip_losslessly
+from optimizer.imaging import search, steps
+from optimizer.imaging.containers import read_webp_animation, strip_losslessly
 from optimizer.imaging.decode import Source, open_source, read_info
-from optimizer.imaging.encoders import ENCODERS, ORIGINAL
+from optimizer.imaging.encoders import ENCODERS, ORIGINAL, SMALLEST, webp
 from optimizer.imaging.metadata import kinds, orientation
-from optimizer.limits import MAX_PIXELS
-from optimizer.problems import ResultTooLarge
-from optimizer.settings import Settings
+from optimizer.limits import MAX_ANIMATION_PIXELS, MAX_PIXELS
+from optimizer.problems import ResultTooLarge, TooManyPixels
+from optimizer.settings import SIMILARITIES, Settings
 from optimizer.telemetry import lap
 
 PIPELINE: tuple[steps.Step, ...] = (
@@ -22,8 +23,7 @@ PIPELINE: tuple[steps.Step, ...] = (
     steps.convert_cmyk,  # before to_srgb: its profile describes inks, not RGB
     steps.to_srgb,  # before anything computes with colours
     steps.resize,  # early: what follows costs by the pixel
-    steps.brightness,
-    steps.contrast,  # after brightness: it turns about the mean of what is seen
+    steps.tone,
     steps.sharpen,  # after resize: its radius is in pixels of the result
     steps.flatten,  # after the tone steps: the background keeps the colour that was asked for
     steps.strip_metadata,  # last: nothing after it may add to image.info
@@ -44,6 +44,7 @@ class Warning(NamedTuple):
 
 ANIMATION_REDUCED = Warning("animation_reduced", "Only the first frame of the animation was kept.")
 QUALITY_LOWERED = Warning("quality_lowered", "Less quality was used: turned or converted, the file would have grown.")
+NO_SEARCH = Warning("no_search", "No quality is searched for an animation: it has the one you set.")
 DEPTH_REDUCED = Warning("depth_reduced", "16 bits a channel were reduced to 8.")
 STEP_WARNINGS: dict[steps.Step, Warning] = {
     steps.convert_cmyk: Warning("cmyk_converted", "CMYK inks were converted to sRGB; colours may shift a little."),
@@ -61,6 +62,8 @@ class Result:
     width: int  # pixels, as stored
     height: int
     quality: int | None  # what the encoder worked with; None when every pixel was kept
+    similarity: float | None  # SSIMULACRA2, where it was measured
+    target_reached: bool | None  # None when no size was asked for
     kept_original: bool
     metadata_removed: list[str]
     warnings: list[Warning]
@@ -73,39 +76,49 @@ def optimize(data: bytes, settings: Settings) -> Result:
     Raises a Problem when the source is refused or when the settings would make a result that is too large.
     """
     source = open_source(data)
-    if settings.format == ORIGINAL:
+    moving = source.format == "webp" and source.frames > 1  # and no other format can hold that
+    if settings.format == ORIGINAL or (settings.format == SMALLEST and moving):
         settings = replace(settings, format=source.format)
-    _check_size(source, settings)
-    image = source.load()
+    size = _checked_size(source, settings)
+    if _stays_animated(source, settings):
+        return _optimize_animation(source, size, settings)
+    turned = _upright_size(source, settings) != (source.width, source.height)
+    image = source.load(size[::-1] if turned else size)
     lap("decode")
     had = kinds(image.info)
     warnings = _source_warnings(source)
-    done: set[steps.Step] = set()
+    done: set[steps.Step] = set() if size == _upright_size(source, settings) else {steps.resize}
     for step in PIPELINE:
-        before, image = image, step(image, settings)
+        bound = steps.resize_to(size) if step is steps.resize else step
+        before, image = image, bound(image, settings)
         if image is not before:
             done.add(step)
             warnings += [STEP_WARNINGS[step]] if step in STEP_WARNINGS else []
     lap("steps")
 
-    encoded, quality = ENCODERS[settings.format].encode(image, settings)
+    encoded = search.encode(image, settings)
     kept = None
-    if len(encoded) >= len(data) and settings.format == source.format and done <= SAME_LOOK:
+    if len(encoded.data) >= len(data) and settings.format in (source.format, SMALLEST) and done <= SAME_LOOK:
         kept = _keep_original(source, settings) if done <= SAME_PIXELS else None
-        if kept is None:
-            asked = quality
-            encoded, quality = _lower_quality(image, settings, encoded, quality, len(data))
-            warnings += [QUALITY_LOWERED] if quality != asked else []
+        if kept is None and encoded.quality is not None and not settings.lossless:
+            asked = encoded.quality
+            encoded = search.encode(image, replace(settings, target_bytes=len(data) - 1))
+            warnings += (
+                [QUALITY_LOWERED] if encoded.quality is not None and round(encoded.quality) < round(asked) else []
+            )
     if kept is not None:
-        encoded, quality, warnings = kept, None, []
-    left = had if kept == data else kinds(read_info(encoded, settings.format))
+        similarity = None if encoded.similarity is None else 100.0
+        encoded, warnings = search.Encoded(kept, source.format, None, similarity), []
+    left = had if kept == data else kinds(read_info(encoded.data, encoded.format))
     lap("encode")
     return Result(
-        data=encoded,
-        format=settings.format,
-        width=image.width,
-        height=image.height,
-        quality=quality,
+        data=encoded.data,
+        format=encoded.format,
+        width=size[0],
+        height=size[1],
+        quality=None if encoded.quality is None else round(encoded.quality),
+        similarity=encoded.similarity,
+        target_reached=_target_reached(encoded.data, settings),
         kept_original=kept is not None,
         metadata_removed=[kind for kind in had if kind not in left],
         warnings=warnings,
@@ -113,23 +126,92 @@ def optimize(data: bytes, settings: Settings) -> Result:
     )
 
 
-def _check_size(source: Source, settings: Settings) -> None:
-    """Raise ResultTooLarge when the result would be, before anything is decoded."""
-    size = (source.width, source.height)
-    if settings.auto_orient and orientation(source.info) >= 5:
-        size = (source.height, source.width)
+def _target_reached(data: bytes, settings: Settings) -> bool | None:
+    return None if settings.target_bytes is None else len(data) <= settings.target_bytes
+
+
+def _stays_animated(source: Source, settings: Settings) -> bool:
+    return source.frames > 1 and source.format == settings.format == "webp"
+
+
+def _optimize_animation(source: Source, size: tuple[int, int], settings: Settings) -> Result:
+    """Do what `optimize` does to each frame of an animation, one at a time: all of them decoded would fill the memory.
+
+    Its quality is never lowered: each try would encode all frames again, which 28 seconds may not be enough for.
+    """
+    done: set[steps.Step] = set()
+    pipeline = [steps.steady_tone() if step is steps.tone else step for step in PIPELINE]
+
+    def frames() -> Iterator[tuple[Image, int]]:
+        for frame, milliseconds in source.load_frames():
+            image = frame
+            for step in pipeline:
+                before, image = image, step(image, settings)
+                if image is not before:
+                    done.add(step)
+            yield image, milliseconds
+
+    background, loop = read_webp_animation(source.data)
+    encoded, quality = webp.encode_animation(frames(), size, source.frames, background, loop, settings)
+    kept = None
+    if len(encoded) >= len(source.data) and done <= SAME_PIXELS:
+        kept = _keep_original(source, settings)
+    warnings = [STEP_WARNINGS[step] for step in PIPELINE if step in done and step in STEP_WARNINGS]
+    if kept is not None:
+        encoded, quality = kept, None
+    elif settings.auto_quality in SIMILARITIES or settings.target_bytes:
+        warnings.append(NO_SEARCH)
+    had = kinds(source.info)
+    left = had if kept == source.data else kinds(read_info(encoded, settings.format))
+    lap("frames")
+    return Result(
+        data=encoded,
+        format=settings.format,
+        width=size[0],
+        height=size[1],
+        quality=None if quality is None else round(quality),
+        similarity=None,
+        target_reached=_target_reached(encoded, settings),
+        kept_original=kept is not None,
+        metadata_removed=[kind for kind in had if kind not in left],
+        warnings=warnings,
+        source=source,
+    )
+
+
+def _upright_size(source: Source, settings: Settings) -> tuple[int, int]:
+    """Return width and height as `orient` leaves them."""
+    turned = settings.auto_orient and orientation(source.info) >= 5
+    return (source.height, source.width) if turned else (source.width, source.height)
+
+
+def _checked_size(source: Source, settings: Settings) -> tuple[int, int]:
+    """Return width and height of the result, before anything is decoded.
+
+    Raises TooManyPixels when an animation has too many and ResultTooLarge when the result would.
+    """
+    frames, limit, of_all = 1, MAX_PIXELS, ""
+    if _stays_animated(source, settings):
+        frames, limit, of_all = source.frames, MAX_ANIMATION_PIXELS, " for all frames together"
+        if frames * source.width * source.height > limit:
+            raise TooManyPixels(
+                f"The limit is {limit // 10**6} megapixels{of_all}. Send a shorter or smaller animation, "
+                "or choose JPEG or PNG to get its first frame."
+            )
+    size = _upright_size(source, settings)
     width, height = steps.target_size(size, settings)
-    encoder = ENCODERS[settings.format]
+    encoder = ENCODERS["png" if settings.format == SMALLEST else settings.format]  # it holds any size
     if max(width, height) > encoder.MAX_SIDE:
         raise ResultTooLarge(
             f"The result would be {width} x {height} pixels, and {encoder.TITLE} holds {encoder.MAX_SIDE} a side. "
             "Choose a smaller size or another format."
         )
-    if width * height > MAX_PIXELS:
+    if frames * width * height > limit:
         smaller = (replace(settings, resize_percent=percent) for percent in range(settings.resize_percent, 9, -1))
-        largest = next(each.resize_percent for each in smaller if prod(steps.target_size(size, each)) <= MAX_PIXELS)
-        detail = f"Resize to {largest} percent at the most: the limit is {MAX_PIXELS // 10**6} megapixels."
+        largest = next(each.resize_percent for each in smaller if frames * prod(steps.target_size(size, each)) <= limit)
+        detail = f"Resize to {largest} percent at the most: the limit is {limit // 10**6} megapixels{of_all}."
         raise ResultTooLarge(detail, [{"field": "resize_percent", "detail": detail}])
+    return width, height
 
 
 def _source_warnings(source: Source) -> list[Warning]:
@@ -144,21 +226,3 @@ def _keep_original(source: Source, settings: Settings) -> bytes | None:
     if orientation(source.info) != 1:
         return None
     return strip_losslessly(source.data, source.format)
-
-
-def _lower_quality(
-    image: Image, settings: Settings, encoded: bytes, quality: int | None, limit: int
-) -> tuple[bytes, int | None]:
-    """Encode again with less quality until the file is smaller than `limit` bytes, five times at the most.
-
-    A source of lower quality than asked for would otherwise grow only because its pixels were turned or converted;
-    about at its own quality it does not.
-    """
-    if quality is None or settings.lossless:
-        return encoded, quality
-    for percent in (90, 70, 50, 25, 10):
-        if len(encoded) < limit:
-            break
-        lower = replace(settings, quality=max(1, settings.quality * percent // 100))
-        encoded, quality = ENCODERS[settings.format].encode(image, lower)
-    return encoded, quality

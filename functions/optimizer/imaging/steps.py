@@ -9,12 +9,12 @@ from functools import cache
 from io import BytesIO
 
 from PIL import Image as pillow
-from PIL import ImageCms, ImageStat
+from PIL import ImageChops, ImageCms
 from PIL.Image import Image, Resampling, Transpose
 from PIL.ImageCms import ImageCmsProfile, Intent, PyCMSError
 from PIL.ImageFilter import Filter, GaussianBlur, UnsharpMask
 
-from optimizer.imaging.encoders import ENCODERS
+from optimizer.imaging.encoders import ENCODERS, SMALLEST
 from optimizer.imaging.metadata import orientation, with_orientation
 from optimizer.settings import Settings
 
@@ -124,12 +124,17 @@ def _apply_profile(image: Image, profile: ImageCmsProfile) -> Image:
 
 def _is_srgb(profile: ImageCmsProfile) -> bool:
     """Tell whether the profile moves no colour of a 9 x 9 x 9 lattice by more than 2 levels."""
+    image = _lattice().convert("RGB" if profile.profile.xcolor_space == "RGB " else "L")
+    moved = ImageChops.difference(image.convert("RGB"), _apply_profile(image, profile))
+    return max(moved.tobytes()) <= 2
+
+
+@cache
+def _lattice() -> Image:
     levels = [min(level * 32, 255) for level in range(9)]
-    lattice = bytes(value for r in levels for g in levels for b in levels for value in (r, g, b))
-    mode = "RGB" if profile.profile.xcolor_space == "RGB " else "L"
-    image = pillow.frombytes("RGB", (81, 9), lattice).convert(mode)
-    before, after = image.convert("RGB").tobytes(), _apply_profile(image, profile).tobytes()
-    return all(abs(a - b) <= 2 for a, b in zip(before, after, strict=True))
+    return pillow.frombytes(
+        "RGB", (81, 9), bytes(value for r in levels for g in levels for b in levels for value in (r, g, b))
+    )
 
 
 def target_size(size: tuple[int, int], settings: Settings) -> tuple[int, int]:
@@ -141,32 +146,58 @@ def target_size(size: tuple[int, int], settings: Settings) -> tuple[int, int]:
 
 
 def resize(image: Image, settings: Settings) -> Image:
-    size = target_size(image.size, settings)
-    return image if size == image.size else image.resize(size, Resampling.LANCZOS)
+    return resize_to(target_size(image.size, settings))(image, settings)
 
 
-def brightness(image: Image, settings: Settings) -> Image:
-    """Multiply the colours by 1 + brightness/100, as Pillow's ImageEnhance.Brightness does."""
-    if settings.brightness == 0:
-        return image
-    return _blend(image, 0, 1 + settings.brightness / 100)
+def resize_to(size: tuple[int, int]) -> Step:
+    """Return `resize` for an image that may have been decoded at less than its size, so that its own says nothing."""
+
+    def step(image: Image, settings: Settings) -> Image:
+        return image if size == image.size else image.resize(size, Resampling.LANCZOS)
+
+    return step
 
 
-def contrast(image: Image, settings: Settings) -> Image:
-    """Move the colours from the mean gray of what is visible by 1 + contrast/100, as ImageEnhance.Contrast does."""
-    if settings.contrast == 0:
-        return image
-    alpha = image.getchannel("A") if image.mode.endswith("A") else None
-    mean = ImageStat.Stat(image.convert("L"), alpha).mean[0]
-    return _blend(image, int(mean + 0.5), 1 + settings.contrast / 100)
+def tone(image: Image, settings: Settings) -> Image:
+    """Multiply the colours by 1 + brightness/100, then move them from their mean gray by 1 + contrast/100; alpha stays.
+
+    That is what Pillow's ImageEnhance.Brightness and Contrast do one after the other, in one table. The mean is of what
+    is visible.
+    """
+    return steady_tone()(image, settings)
 
 
-def _blend(image: Image, pivot: int, factor: float) -> Image:
-    """Return pivot + factor * (level - pivot) for each level of each colour channel; alpha stays."""
+def steady_tone() -> Step:
+    """Return `tone` for the frames of an animation: about the mean of the first one that shows anything.
+
+    About the mean of each, what stands still would change its colour with what moves.
+    """
+    tables: list[Image] = []
+
+    def step(image: Image, settings: Settings) -> Image:
+        if settings.brightness == settings.contrast == 0:
+            return image
+        alpha = image.getchannel("A") if image.mode.endswith("A") else None
+        if alpha and alpha.getextrema() == (0, 0):
+            return image
+        if not tables:
+            tables.append(_tone_table(image, alpha, settings))
+        colors = len(image.mode.removesuffix("A"))
+        return image.point(list(tables[0].tobytes()) * colors + list(range(256)) * (len(image.mode) - colors))
+
+    return step
+
+
+def _tone_table(image: Image, alpha: Image | None, settings: Settings) -> Image:
+    """Return 256 x 1 pixels of mode L: what each level becomes."""
     levels = pillow.frombytes("L", (256, 1), bytes(range(256)))
-    table = pillow.blend(pillow.new("L", levels.size, pivot), levels, factor).tobytes()
-    colors = len(image.mode.removesuffix("A"))
-    return image.point(list(table) * colors + list(range(256)) * (len(image.mode) - colors))
+    table = pillow.blend(pillow.new("L", levels.size), levels, 1 + settings.brightness / 100)
+    if settings.contrast == 0:
+        return table
+    lighter = image.point(list(table.tobytes()) * len(image.mode)) if settings.brightness else image
+    counts = lighter.convert("L").histogram(alpha)
+    mean = sum(level * count for level, count in enumerate(counts)) / sum(counts)
+    return pillow.blend(pillow.new("L", levels.size, int(mean + 0.5)), table, 1 + settings.contrast / 100)
 
 
 def sharpen(image: Image, settings: Settings) -> Image:
@@ -197,7 +228,7 @@ def _filter_premultiplied(image: Image, kernel: Filter) -> Image:
 
 def flatten(image: Image, settings: Settings) -> Image:
     """Lay the image on the background colour when the format has no alpha."""
-    if not image.mode.endswith("A") or ENCODERS[settings.format].SUPPORTS_ALPHA:
+    if not image.mode.endswith("A") or settings.format == SMALLEST or ENCODERS[settings.format].SUPPORTS_ALPHA:
         return image
     result = pillow.new("RGB", image.size, settings.background)
     result.paste(image.convert("RGB"), mask=image.getchannel("A"))
@@ -216,7 +247,7 @@ def strip_metadata(image: Image, settings: Settings) -> Image:
     if not settings.strip_metadata or not image.info:
         return image
     turned = orientation(image.info)
-    result = image.copy()
+    result = image._new(image.im)  # of the same pixels: `copy` would take all of them again
     result.info = {}
     if turned != 1:
         exif = with_orientation({}, turned)

@@ -178,8 +178,9 @@ def _record(stem: str, result: Result) -> dict[str, Any]:
         },
         "saved_percent": round(100 - 100 * len(result.data) / len(source.data), 1),
         "quality": result.quality,
-        "similarity": None,
+        "similarity": result.similarity,
         "kept_original": result.kept_original,
         "metadata_removed": result.metadata_removed,
         "warnings": [warning._asdict() for warning in result.warnings],
+        **({} if result.target_reached is None else {"target_reached": result.target_reached}),
     }

@@ -1,0 +1,239 @@
+"""Encodes by aim instead of by number: a similarity, a size, or whatever format needs the fewest bytes."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from io import BytesIO
+from math import exp, log, prod
+from typing import NamedTuple
+
+from PIL import Image as pillow
+from PIL.Image import Image
+
+from optimizer.imaging.encoders import ENCODERS, SMALLEST, png
+from optimizer.settings import SIMILARITIES, Settings
+
+TRIALS = 4  # encodes of a mosaic to find a similarity
+TRIES = 5  # encodes of the whole image to find a size
+PALETTE_QUALITIES = (1, 5, 10, 20, 30, 45, 60, 80, 90, 100)  # that are tried to find a size of PNG
+PALETTE_TRIES = 4  # of them; above so many pixels 2, since each takes seconds
+PALETTE_PIXELS = 8_000_000
+SCORE_TOLERANCE = 0.5  # of SSIMULACRA2: a mosaic tells that of the whole image no better
+WHOLE_TOLERANCE = 1.5  # of the score of the whole image, beyond which it is encoded once more
+SIZE_TOLERANCE = 0.02  # of the size that was asked for, below it
+CLOSE = 1.15  # times the bytes of the best mosaic: formats that may still be the smallest for the whole image
+
+# What one unit of the axis of `_approach` is worth on photos, in points of SSIMULACRA2 and in the logarithm of bytes.
+_POINTS = 13
+_LOG_BYTES = 0.7
+
+
+class Encoded(NamedTuple):
+    """A file, and what is known of it."""
+
+    data: bytes
+    format: str  # a key of ENCODERS
+    quality: float | None  # None when every pixel was kept
+    similarity: float | None = None  # SSIMULACRA2, where it was measured
+
+
+def encode(image: Image, settings: Settings) -> Encoded:
+    """Encode an image of mode L, LA, RGB or RGBA as the settings ask, finding format and quality where they say so.
+
+    With a similarity and a size, the result is no better than the one and no larger than the other. A size that cannot
+    be met gives the smallest file that was made.
+    """
+    if settings.auto_quality not in SIMILARITIES and settings.format != SMALLEST:
+        return _fit(image, settings) if settings.target_bytes else _encode(image, settings)
+    view = _View(image)
+    goal, choices = view.choose(settings)
+    alike = settings.auto_quality in SIMILARITIES
+    if settings.target_bytes and not alike:
+        encoded = _fit(image, choices[0])
+        return encoded._replace(similarity=view.score(encoded.data))
+    encoded = min((_encode(image, choice, goal) for choice in choices), key=lambda each: len(each.data))
+    score = view.score(encoded.data)
+    fixed = settings.lossless or encoded.format == "png" or abs(goal - score) <= WHOLE_TOLERANCE
+    if encoded.quality is not None and not fixed:
+        # Lossy encoders spread their bytes over a picture, and may treat the whole a little unlike its tiles.
+        most = ENCODERS[encoded.format].MAX_QUALITY
+        quality = min(_quality(_axis(encoded.quality) + (goal - score) / _POINTS), most)
+        if quality != encoded.quality:
+            encoded = _encode(image, replace(settings, format=encoded.format, quality=quality))
+            score = view.score(encoded.data)
+    if settings.target_bytes and len(encoded.data) > settings.target_bytes:
+        encoded = _fit(image, replace(settings, format=encoded.format), encoded.quality or 100)
+        score = view.score(encoded.data)
+    return encoded._replace(similarity=score)
+
+
+def _fit(image: Image, settings: Settings, most_quality: float = 100) -> Encoded:
+    """Return the best of a few encodes that fits into the target's bytes; the smallest of them if none does."""
+    target = settings.target_bytes
+    assert target is not None
+    if settings.lossless or (settings.format == "png" and png.has_few_colors(image)):
+        return _encode(image, settings)  # no quality changes anything
+    made: list[Encoded] = []
+
+    def measure(quality: float) -> float:
+        made.append(_encode(image, replace(settings, quality=quality)))
+        return log(len(made[-1].data))
+
+    most_quality = min(most_quality, ENCODERS[settings.format].MAX_QUALITY)
+    if settings.format == "png":
+        large = image.width * image.height > PALETTE_PIXELS
+        _climb(measure, log(target), most_quality, 2 if large else PALETTE_TRIES)
+    else:
+        aim = log(target * (1 - SIZE_TOLERANCE / 2))
+        _approach(measure, aim, SIZE_TOLERANCE / 2, _LOG_BYTES, min(80, most_quality), most_quality, TRIES)
+    fitting = [each for each in made if len(each.data) <= target]
+    return max(fitting, key=lambda each: len(each.data)) if fitting else min(made, key=lambda each: len(each.data))
+
+
+def _climb(measure: Callable[[float], float], aim: float, most: float, tries: int) -> None:
+    """Measure the best of PALETTE_QUALITIES up to `most` that is within the aim, by halves; else the least at last.
+
+    Palettes go in steps, and in steps that differ from picture to picture, so there is no line to follow.
+    """
+    ladder = [quality for quality in PALETTE_QUALITIES if quality <= most]
+    low, high = 0, len(ladder) - 1
+    at = min(PALETTE_QUALITIES.index(80), high)
+    fitted = False
+    for left in reversed(range(tries)):
+        fits = measure(ladder[at]) <= aim
+        fitted = fitted or fits
+        low, high = (at + 1, high) if fits else (low, at - 1)
+        if low > high:
+            return
+        at = (low + high) // 2 if fitted or left > 1 else 0
+
+
+def _encode(image: Image, settings: Settings, goal: float | None = None) -> Encoded:
+    """Encode once. Of PNG, whose quality is no dial, a score is asked itself if there is one to reach."""
+    if settings.format == "png" and goal is not None:
+        data, quality = png.encode(image, settings, goal - SCORE_TOLERANCE)
+    else:
+        data, quality = ENCODERS[settings.format].encode(image, settings)
+    return Encoded(data, settings.format, quality)
+
+
+def _approach(
+    measure: Callable[[float], float],
+    goal: float,
+    tolerance: float,
+    slope: float,
+    start: float,
+    most: float,
+    tries: int,
+) -> None:
+    """Measure at qualities from 1 to `most` until one is as near to the goal as the tolerance says.
+
+    What is measured grows with the quality, by about `slope` for each unit of log(quality / (105 - quality)), on which
+    bytes and scores of lossy encoders are nearly straight lines. The next quality is on the line or parabola through
+    the nearest that are known; where that leads out of what is left, on the line between its ends, or at the far one.
+    """
+    low, high, at = (_axis(quality) for quality in (1, most, start))
+    known: dict[float, float] = {}  # where on the axis by what was measured there
+    for _ in range(tries):
+        value = measure(_quality(at))
+        if abs(value - goal) <= tolerance or at == (high if value < goal else low):
+            return
+        low, high = (at, high) if value < goal else (low, at)
+        known[value] = at
+        nearest = sorted(known, key=lambda each: abs(each - goal))[:3]
+        if len(nearest) == 1:
+            at = min(max(at + (goal - value) / slope, low), high)
+            continue
+        at = _interpolate({each: known[each] for each in nearest}, goal)
+        if not low < at < high:
+            below, above = [each for each in known if each < goal], [each for each in known if each >= goal]
+            at = high if below else low
+            if below and above:
+                at = _interpolate({max(below): low, min(above): high}, goal)
+
+
+def _axis(quality: float) -> float:
+    return log(quality / (105 - quality))
+
+
+def _quality(at: float) -> float:
+    return min(max(105 / (1 + exp(-at)), 1), 100)
+
+
+def _interpolate(known: dict[float, float], goal: float) -> float:
+    """Return the value at `goal` of Lagrange's polynomial through the known values."""
+    return sum(
+        value * prod((goal - other) / (each - other) for other in known if other != each)
+        for each, value in known.items()
+    )
+
+
+class _View:
+    """What stands for an image while qualities and formats are compared: a mosaic of it, whose cost does not grow."""
+
+    def __init__(self, image: Image) -> None:
+        from optimizer.imaging.perception import Mosaic, Reference
+
+        self._image = image
+        self._mosaic = Mosaic(image)
+        self._tiles = self._mosaic.of(image)
+        self._reference = Reference(self._tiles)
+
+    def score(self, data: bytes) -> float:
+        """Return how alike a file of the whole image is, as its mosaic tells."""
+        return round(self._mosaic.predict(self._reference.score(self._mosaic.of(_decoded(data)))), 1)
+
+    def choose(self, settings: Settings) -> tuple[float, list[Settings]]:
+        """Return the score to reach, and the format and quality that do in the fewest bytes, then others close to them.
+
+        Without an `auto_quality` it is the similarity that the quality gives in the first format that holds the image.
+        """
+        formats = self._holding(settings) if settings.format == SMALLEST else [settings.format]
+        goal = float(SIMILARITIES.get(settings.auto_quality) or self._try(replace(settings, format=formats[0]))[1])
+        found = sorted(
+            (self._reach(goal, replace(settings, format=each)) for each in formats), key=lambda each: each[0]
+        )
+        return goal, [choice for size, choice in found if size <= CLOSE * found[0][0]]
+
+    def _holding(self, settings: Settings) -> list[str]:
+        """Return the formats that can hold the image with its transparency and size, and every pixel if asked."""
+        transparent, side = self._image.mode.endswith("A"), max(self._image.size)
+        able = {
+            name: side <= each.MAX_SIDE
+            and (each.SUPPORTS_ALPHA or not transparent)
+            and (each.LOSSLESS or not settings.lossless)
+            for name, each in ENCODERS.items()
+        }
+        return [name for name in ("jpeg", "webp", "png") if able[name]]
+
+    def _reach(self, goal: float, settings: Settings) -> tuple[int, Settings]:
+        """Return the bytes of the mosaic at the least quality that reaches the score, and the settings with it."""
+        if settings.format == "png":
+            settings = replace(settings, quality=png.quality_for(goal))
+        if settings.format == "png" or settings.lossless:
+            return self._try(settings, goal)[0], settings
+        tried: dict[float, tuple[int, float]] = {}
+
+        def measure(quality: float) -> float:
+            tried[quality] = self._try(replace(settings, quality=quality))
+            return tried[quality][1]
+
+        _approach(measure, goal, SCORE_TOLERANCE, _POINTS, 84, ENCODERS[settings.format].MAX_QUALITY, TRIALS)
+        reaching = [quality for quality, (_, score) in tried.items() if score >= goal - SCORE_TOLERANCE]
+        best = (
+            min(reaching, key=lambda each: tried[each][0]) if reaching else max(tried, key=lambda each: tried[each][1])
+        )
+        return tried[best][0], replace(settings, quality=best)
+
+    def _try(self, settings: Settings, goal: float | None = None) -> tuple[int, float]:
+        """Return bytes and score of the mosaic with these settings."""
+        data = _encode(self._tiles, settings, goal).data
+        return len(data), self._mosaic.predict(self._reference.score(_decoded(data)))
+
+
+def _decoded(data: bytes) -> Image:
+    """Return the pixels of a file that we encoded, in a mode that `perception` takes."""
+    image = pillow.open(BytesIO(data))
+    if image.mode == "P":
+        return image.convert("RGBA" if image.has_transparency_data else "RGB")
+    image.load()
+    return image

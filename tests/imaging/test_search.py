@@ -1,0 +1,401 @@
+"""Encoding by aim: what is reached, at what cost, and that no aim is too much for any image."""
+
+from collections.abc import Callable
+from itertools import product
+from math import exp, log
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from optimizer.imaging import search
+from optimizer.imaging.decode import open_source
+from optimizer.imaging.encoders import ENCODERS
+from optimizer.imaging.perception import similarity
+from optimizer.imaging.pipeline import optimize
+from optimizer.imaging.search import SIZE_TOLERANCE, TRIALS, TRIES, Encoded
+from optimizer.settings import SIMILARITIES, Settings
+from tests.images import drawing, encoded, exif_bytes, in_mode, noise, opened, photo, pixels, smooth
+
+CORPUS = Path(__file__).parents[1] / "corpus"
+LOSSY = ["jpeg", "webp"]
+CALLS: list[tuple[tuple[int, int], str]] = []  # size and format of each encode since the test began
+AIMS: list[dict[str, Any]] = [
+    {"auto_quality": "balanced"},
+    {"target_bytes": 1_000},
+    {"auto_quality": "high", "target_bytes": 1_000},
+    {"auto_quality": "small", "target_bytes": 1_000, "lossless": True},
+]
+
+
+def settings(**choice: Any) -> Settings:
+    return Settings.parse(choice)
+
+
+@pytest.fixture(scope="module")
+def flower() -> Image.Image:
+    """A photo from a camera, larger than its mosaic."""
+    source = open_source((CORPUS / "photo-flower-3mp.jpg").read_bytes())
+    return source.load((720, 480)).resize((720, 480), Image.Resampling.LANCZOS)
+
+
+@pytest.fixture(autouse=True)
+def counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    CALLS.clear()
+    encode = search._encode
+
+    def count(image: Image.Image, settings: Settings, goal: float | None = None) -> Encoded:
+        CALLS.append((image.size, settings.format))
+        return encode(image, settings, goal)
+
+    monkeypatch.setattr(search, "_encode", count)
+
+
+# --- a similarity ---
+
+
+@pytest.mark.parametrize("aim", SIMILARITIES)
+@pytest.mark.parametrize("format", LOSSY)
+def test_auto_quality_reaches_its_similarity_for_the_price_of_a_few_mosaics(
+    format: str, aim: str, flower: Image.Image
+) -> None:
+    result = search.encode(flower, settings(format=format, auto_quality=aim))
+
+    whole = similarity(flower, opened(result.data))
+    assert abs(whole - SIMILARITIES[aim]) < 4
+    assert result.similarity is not None
+    assert abs(whole - result.similarity) < 3
+    assert result.quality is not None
+    assert [size for size, _ in CALLS].count(flower.size) <= 2  # once more where tiles and whole do not agree
+    assert 1 <= [size for size, _ in CALLS].count((512, 512)) <= TRIALS
+    assert len(CALLS) <= TRIALS + 2
+
+
+@pytest.mark.parametrize("format", LOSSY)
+def test_the_more_alike_the_larger(format: str) -> None:
+    results = [search.encode(photo(), settings(format=format, auto_quality=aim)) for aim in SIMILARITIES]
+
+    sizes = [len(each.data) for each in results]
+    assert sizes == sorted(sizes, reverse=True)
+
+
+@pytest.mark.parametrize("aim", SIMILARITIES)
+@pytest.mark.parametrize("image", [photo(120, 80), smooth(120, 80), drawing()], ids=["photo", "smooth", "drawing"])
+def test_a_png_is_as_alike_as_asked_by_a_palette_or_by_all_its_colours(image: Image.Image, aim: str) -> None:
+    result = search.encode(image, settings(format="png", auto_quality=aim))
+
+    whole = similarity(image, opened(result.data).convert("RGB"))
+    assert result.similarity == pytest.approx(whole, abs=0.1)
+    assert whole >= SIMILARITIES[aim] - search.SCORE_TOLERANCE
+    assert (result.quality is None) == (whole > 99.9)
+
+
+def test_what_cannot_be_more_alike_is_as_alike_as_it_gets() -> None:
+    image = noise(120, 90)
+
+    result = search.encode(image, settings(format="webp", auto_quality="high"))
+
+    assert result.similarity is not None
+    best = ENCODERS["webp"].encode(image, settings(quality=100))[0]
+    assert result.similarity >= min(90 - search.SCORE_TOLERANCE, similarity(image, opened(best)) - 1)
+
+
+@pytest.mark.parametrize("format", ["png", "webp"])
+@pytest.mark.parametrize("aim", AIMS[::2], ids=repr)
+def test_lossless_comes_before_any_aim(aim: dict[str, Any], format: str) -> None:
+    result = search.encode(photo(), settings(format=format, lossless=True, **aim))
+
+    assert (result.quality, result.similarity) == (None, 100)
+    assert (pixels(opened(result.data).convert("RGB")) == pixels(photo())).all()
+
+
+@pytest.mark.parametrize("format", [*ENCODERS])
+def test_lossless_is_encoded_once_whatever_the_target(format: str) -> None:
+    search.encode(photo(), settings(format=format, lossless=True, target_bytes=1_000))
+
+    assert [name for _, name in CALLS] == [format]
+
+
+def test_without_an_aim_nothing_is_measured() -> None:
+    result = search.encode(photo(), settings(format="jpeg", quality=70))
+
+    assert (result.quality, result.similarity) == (70, None)
+    assert [name for _, name in CALLS] == ["jpeg"]
+
+
+# --- a size ---
+
+
+@pytest.mark.parametrize("target", [15_000, 30_000, 60_000, 110_000])
+@pytest.mark.parametrize("format", LOSSY)
+def test_a_target_is_used_up_and_never_exceeded(format: str, target: int, flower: Image.Image) -> None:
+    result = search.encode(flower, settings(format=format, target_bytes=target))
+
+    assert 0.94 * target <= len(result.data) <= target
+    assert len(CALLS) <= TRIES
+    assert result.similarity is None
+
+
+@pytest.mark.parametrize("target", [1_000, 4_000, 20_000])
+def test_a_target_for_a_png_is_not_exceeded(target: int) -> None:
+    image = photo(90, 60)
+
+    result = search.encode(image, settings(format="png", target_bytes=target))
+
+    exact = len(ENCODERS["png"].encode(image, settings(lossless=True))[0])
+    smallest = len(ENCODERS["png"].encode(image, settings(quality=1))[0])
+    assert len(result.data) <= max(target, smallest)
+    assert len(CALLS) <= search.PALETTE_TRIES
+    if target >= exact:
+        assert result.quality in (None, 100)
+
+
+@pytest.mark.parametrize("format", LOSSY)
+def test_a_target_that_nothing_meets_gives_the_smallest_and_says_so(format: str, flower: Image.Image) -> None:
+    result = optimize(encoded(flower, "png"), settings(format=format, target_bytes=1_000))
+
+    assert result.target_reached is False
+    assert result.quality == 1
+    assert result.data == ENCODERS[format].encode(flower, settings(quality=1))[0]
+    assert len(CALLS) <= TRIES
+
+
+@pytest.mark.parametrize(("format", "best"), [("jpeg", 95), ("webp", 100)])
+def test_a_target_with_room_to_spare_gives_the_best_quality(format: str, best: int) -> None:
+    result = optimize(encoded(photo(), "png"), settings(format=format, target_bytes=10**6))
+
+    assert (result.target_reached, result.quality, result.kept_original) == (True, best, False)
+
+
+@pytest.mark.parametrize("format", LOSSY)
+def test_a_target_with_room_to_spare_keeps_the_original(format: str) -> None:
+    data = encoded(photo(), format, quality=40, exif=exif_bytes(1, Make="Acme"))
+
+    result = optimize(data, settings(target_bytes=10**6))
+
+    assert (result.target_reached, result.kept_original) == (True, True)
+    assert len(result.data) <= len(data)
+
+
+@pytest.mark.parametrize("format", LOSSY)
+def test_no_file_grows_to_use_its_target_up(format: str) -> None:
+    data = encoded(photo(), format, quality=40, exif=exif_bytes(6))
+
+    result = optimize(data, settings(target_bytes=len(data) * 3))
+
+    assert len(result.data) < len(data)
+    assert result.target_reached is True
+
+
+# --- both, and the smallest ---
+
+
+@pytest.mark.parametrize("format", LOSSY)
+def test_with_both_aims_a_result_is_no_larger_than_the_one_and_no_better_than_the_other(
+    format: str, flower: Image.Image
+) -> None:
+    alone = search.encode(flower, settings(format=format, auto_quality="balanced"))
+
+    for target in (30_000, 10**6):
+        result = search.encode(flower, settings(format=format, auto_quality="balanced", target_bytes=target))
+
+        assert len(result.data) <= min(target, 1.02 * len(alone.data))
+        assert result.similarity is not None
+        assert alone.similarity is not None
+        assert result.similarity <= alone.similarity + 1
+        assert (result.similarity < 75) == (target == 30_000)
+
+
+@pytest.mark.parametrize("aim", [{}, {"auto_quality": "balanced"}], ids=repr)
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_a_flat_drawing_is_smallest_without_any_loss(mode: str, aim: dict[str, Any]) -> None:
+    image = drawing().convert(mode)
+    if mode == "RGBA":
+        image.putalpha(drawing().convert("L").point(lambda level: 255 if level > 60 else 0))
+
+    result = search.encode(image, settings(format="smallest", **aim))
+
+    assert result.format in ("png", "webp")
+    assert (result.quality, result.similarity) == (None, 100)
+
+
+@pytest.mark.parametrize("aim", [{"quality": 50}, {"auto_quality": "balanced"}], ids=repr)
+def test_a_photo_is_smallest_as_jpeg_or_webp(aim: dict[str, Any], flower: Image.Image) -> None:
+    result = search.encode(flower, settings(format="smallest", **aim))
+
+    assert result.format in LOSSY
+    assert result.similarity is not None
+    assert [size for size, _ in CALLS].count(flower.size) <= 3
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_no_jpeg_is_made_of_what_is_transparent(mode: str) -> None:
+    data = encoded(in_mode(mode, photo(96, 64)), "png")
+
+    for aim in ({}, {"auto_quality": "small"}, {"target_bytes": 2_000}):
+        result = optimize(data, settings(format="smallest", **aim))
+
+        assert "jpeg" not in {format for _, format in CALLS}
+        assert opened(result.data).has_transparency_data
+        assert result.similarity is not None
+        assert "alpha_flattened" not in [warning.code for warning in result.warnings]
+
+
+def test_lossless_is_smallest_as_png_or_webp() -> None:
+    result = search.encode(photo(), settings(format="smallest", lossless=True))
+
+    assert "jpeg" not in {format for _, format in CALLS}
+    assert (result.quality, result.similarity) == (None, 100)
+
+
+def test_no_webp_is_made_of_what_is_too_wide_for_it() -> None:
+    result = optimize(encoded(smooth(16_384, 4), "png"), settings(format="smallest"))
+
+    assert (result.width, result.height) == (16_384, 4)
+    assert "webp" not in {format for _, format in CALLS}
+
+
+@pytest.mark.parametrize("picture", [photo, smooth, drawing], ids=lambda each: each.__name__)
+@pytest.mark.parametrize("aim", SIMILARITIES)
+def test_smallest_is_no_larger_than_any_format_at_the_same_aim(
+    aim: str, picture: Callable[[int, int], Image.Image]
+) -> None:
+    image = picture(120, 80)
+
+    result = search.encode(image, settings(format="smallest", auto_quality=aim))
+
+    sizes = [len(search.encode(image, settings(format=format, auto_quality=aim)).data) for format in ENCODERS]
+    assert len(result.data) <= min(sizes)
+
+
+def test_smallest_keeps_a_source_that_is_smaller() -> None:
+    data = encoded(noise(160, 120), "jpeg", quality=10)
+
+    result = optimize(data, settings(format="smallest"))
+
+    assert (result.kept_original, result.format, result.similarity) == (True, "jpeg", 100)
+
+
+# --- whatever the image ---
+
+SMALL = [Image.new("L", (1, 1), 9), Image.new("LA", (1, 1)), noise(1, 1), noise(9, 7, "RGBA"), noise(20, 20, "L")]
+LONG = [Image.new("L", (16_000, 1)), Image.new("RGB", (1, 16_000), "red"), in_mode("LA", photo(9, 2_000))]
+
+
+@pytest.mark.parametrize("aim", AIMS, ids=repr)
+@pytest.mark.parametrize(
+    ("image", "format"),
+    [*product(SMALL, [*ENCODERS, "smallest"]), *product(LONG, ["smallest"])],  # which tries all of them
+    ids=lambda each: each if isinstance(each, str) else f"{each.mode}-{each.width}-{each.height}",
+)
+def test_no_aim_is_too_much_for_any_image(image: Image.Image, format: str, aim: dict[str, Any]) -> None:
+    asked = settings(format=format, **aim)
+
+    result = optimize(encoded(image, "png"), asked)
+
+    assert opened(result.data).size == image.size
+    assert (result.similarity is None) == ("auto_quality" not in aim and format != "smallest")
+    assert (result.target_reached is None) == ("target_bytes" not in aim)
+    assert result.similarity is None or result.similarity <= 100
+
+
+# --- the way to a goal ---
+
+
+def axis(quality: float) -> float:
+    return log(quality / (105 - quality))
+
+
+CURVES: dict[str, Callable[[float], float]] = {
+    "as expected": lambda quality: 13 * axis(quality),
+    "flatter": lambda quality: axis(quality) / 5,
+    "steeper": lambda quality: 200 * axis(quality),
+    "linear in quality": float,
+    "bent": lambda quality: exp(quality / 12),
+    "bent the other way": log,
+    "steps": lambda quality: quality // 20 * 10,
+    "one step": lambda quality: 50.0 * (quality > 63),
+    "constant": lambda _: 42.0,
+    "half as steep": lambda quality: 6.5 * axis(quality),
+    "a little bent": lambda quality: 13 * axis(quality) - axis(quality) ** 2,
+    "falling": lambda quality: -quality,
+    "rough": lambda quality: quality + 7 * (round(quality * 7) % 3),
+}
+GOALS = [-1e6, -50, 0, 1, 20, 42, 49.9, 77, 1e6]
+
+
+@pytest.mark.parametrize("most", [100, 95, 84, 37.5, 1])
+@pytest.mark.parametrize("goal", GOALS)
+@pytest.mark.parametrize("curve", CURVES)
+def test_the_way_to_any_goal_is_short_and_stays_in_its_bounds(curve: str, goal: float, most: float) -> None:
+    asked: list[float] = []
+
+    def measure(quality: float) -> float:
+        asked.append(quality)
+        return CURVES[curve](quality)
+
+    search._approach(measure, goal, 0.5, 13, min(84, most), most, 5)
+
+    assert 1 <= len(asked) <= 5
+    assert all(1 - 1e-9 <= quality <= most + 1e-9 for quality in asked)
+    assert len(set(asked)) == len(asked)
+
+
+@pytest.mark.parametrize("tries", [1, 2, 3, 4, 5])
+def test_the_way_ends_after_so_many_tries(tries: int) -> None:
+    asked: list[float] = []
+
+    search._approach(lambda quality: asked.append(quality) or quality // 30, 1.5, 0, 13, 84, 100, tries)  # type: ignore[func-returns-value]
+
+    assert len(asked) == tries
+
+
+@pytest.mark.parametrize("curve", ["as expected", "half as steep", "a little bent"])
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.4, 0.6, 0.8, 0.95])
+def test_a_goal_on_a_smooth_curve_is_reached(share: float, curve: str) -> None:
+    measured: list[float] = []
+    goal = CURVES[curve](1 + 99 * share)
+    tolerance = abs(CURVES[curve](100) - CURVES[curve](1)) / 100
+
+    def measure(quality: float) -> float:
+        measured.append(CURVES[curve](quality))
+        return measured[-1]
+
+    search._approach(measure, goal, tolerance, 13, 84, 100, 5)
+
+    assert min(abs(each - goal) for each in measured) <= tolerance
+
+
+@pytest.mark.parametrize(("goal", "end"), [(-1e6, 1), (1e6, 90)])
+def test_beyond_both_ends_the_end_is_tried_and_then_no_more(goal: float, end: float) -> None:
+    asked: list[float] = []
+
+    def measure(quality: float) -> float:
+        asked.append(quality)
+        return quality
+
+    search._approach(measure, goal, 0.5, 13, 84, 90, 5)
+
+    assert asked[-1] == pytest.approx(end)
+    assert len(asked) == 2
+
+
+def test_a_size_is_met_within_its_tolerance_where_the_bytes_are_smooth(flower: Image.Image) -> None:
+    result = search.encode(flower, settings(format="jpeg", target_bytes=40_000))
+
+    assert 40_000 * (1 - 3 * SIZE_TOLERANCE) <= len(result.data) <= 40_000
+
+
+@pytest.mark.parametrize("rung", range(len(search.PALETTE_QUALITIES) + 1))
+def test_the_best_palette_that_fits_is_found_in_four_tries_and_else_the_least_is_tried(rung: int) -> None:
+    asked: list[float] = []
+
+    def measure(quality: float) -> float:
+        asked.append(quality)
+        return search.PALETTE_QUALITIES.index(int(quality))
+
+    search._climb(measure, rung - 1, 100, search.PALETTE_TRIES)
+
+    assert len(asked) <= search.PALETTE_TRIES
+    assert search.PALETTE_QUALITIES[max(rung - 1, 0)] in asked
