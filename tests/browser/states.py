@@ -114,6 +114,16 @@ def larger(visit: Visit) -> None:
     expect(visit.result.locator("strong")).to_contain_text("+")
 
 
+def found(visit: Visit) -> None:
+    visit.drop(CANYON)
+    visit.expect_done()
+    visit.page.get_by_role("combobox", name="Auto quality").select_option("High")
+    visit.page.get_by_role("spinbutton", name="Target size").fill("1")
+    visit.page.keyboard.press("Tab")
+    expect(visit.result).to_contain_text("1 KB is out of reach")
+    visit.expect_done()
+
+
 def error(visit: Visit) -> None:
     visit.drop(CLIP)
     expect(visit.trouble).to_contain_text("clip.gif is not supported. Use JPEG, PNG or WebP.")
@@ -201,6 +211,7 @@ STATES: dict[str, Callable[[Visit], None]] = {
     "zoomed": zoomed,
     "estimate": estimate,
     "larger": larger,
+    "found": found,
     "error": error,
     "refused": refused,
     "rate-limited": rate_limited,

@@ -16,6 +16,7 @@ from optimizer.settings import PRESETS, PROPERTIES
 from tests.browser.conftest import OpenVisit
 from tests.browser.test_batch import download_all
 from tests.browser.test_leaving import is_gone
+from tests.browser.test_search import PHOTO as FLOWER
 from tests.browser.visit import LOGO, Sent, Visit, corpus
 from tests.images import encoded, exif_bytes, opened, photo
 from tests.product import running
@@ -278,10 +279,28 @@ def test_what_is_said_of_images_is_all_german(open_visit: OpenVisit, sentences: 
     assert english_of(visit, sentences) == []
 
     visit.choose("PNG")
+    page.get_by_role("checkbox", name="Verlustfrei").check()
     expect_saved(visit, "photo.png")
     expect(page.get_by_text("% größer. Besser: weniger Qualität")).to_be_visible()
     expect(visit.button("Original behalten")).to_be_visible()
     assert english_of(visit, sentences) == []
+
+    page.keyboard.press("r")
+    visit.drop(Sent("flower.jpg", FLOWER.data))
+    expect_saved(visit, "flower.jpg")
+    page.get_by_role("combobox", name="Autoqualität").select_option("Hoch")
+    page.get_by_role("spinbutton", name="Zielgröße").fill("1")
+    page.keyboard.press("Tab")
+    expect(result).to_contain_text("1 KB sind nicht erreichbar")
+    expect(result).to_contain_text(
+        re.compile(r"Qualität \d+ · Ähnlichkeit \d+Geringe Ähnlichkeit: Kompression sichtbar")
+    )
+    expect(page.get_by_role("slider", name="Qualität durch Autoqualität")).to_be_disabled()
+    assert english_of(visit, sentences) == []
+    visit.choose("Kleinste")
+    expect(result).to_contain_text(re.compile(r"(JPEG|WebP|PNG) · "))
+    assert english_of(visit, sentences) == []
+    page.keyboard.press("r")
 
     visit.choose("JPEG")
     visit.drop(corpus(LOGO), Sent("clip.gif", b"GIF89a"), corpus("bad-truncated.jpg"))
@@ -400,6 +419,7 @@ def test_the_original_can_be_kept_in_place_of_a_larger_result(visit: Visit) -> N
     visit.drop(PHOTO)
     visit.expect_done()
     expect(keep).to_be_hidden()
+    visit.page.get_by_role("checkbox", name="Lossless").check()
     visit.choose("PNG")
     expect(visit.result.locator("strong")).to_contain_text("+")
 

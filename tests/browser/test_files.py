@@ -8,7 +8,8 @@ from playwright.sync_api import expect
 
 from infra.bundle import REFERENCE, WEB
 from tests.browser.conftest import OpenVisit
-from tests.browser.visit import Visit
+from tests.browser.visit import Sent, Visit
+from tests.images import encoded, photo
 
 PAGE = (WEB / "index.html").read_text()
 VENDOR = WEB / "vendor"
@@ -16,7 +17,7 @@ MODULES = sorted(path.relative_to(WEB).as_posix() for path in WEB.rglob("*.js") 
 
 # Bytes on the wire, each file compressed by itself. All of the first load may be 30,000, its JavaScript 20,000.
 FIRST_SCRIPTS = 8_000
-EDITOR = 25_000  # and with what works on images, which is loaded when somebody is about to have one
+ALL_SCRIPTS = 27_000  # and with what works on images, which is loaded when somebody is about to have one
 STYLES = 6_000
 HTML = 4_000
 FIRST_LOAD = 20_000
@@ -40,10 +41,20 @@ def test_the_page_stays_light(built: Path) -> None:
 
     scripts = [path for path in first if path.suffix == ".js"]
     assert weight(*scripts) <= FIRST_SCRIPTS
-    assert weight(*scripts, *built.glob("js/editor-*.js"), built / "js" / "estimate-worker.js") <= EDITOR
     assert weight(*built.rglob("*.css")) <= STYLES
     assert weight(built / "index.html") <= HTML
     assert weight(*first) <= FIRST_LOAD
+
+
+def test_a_visit_with_one_image_stays_light(visit: Visit, built: Path) -> None:
+    visit.drop(Sent("photo.jpg", encoded(photo(), "jpeg")))
+    visit.expect_done()
+    visit.draft_slider("Quality", 40)
+    expect(visit.result).to_contain_text("estimate")
+
+    loaded = {built / call.removeprefix("GET /") for call in visit.calls if call.endswith(".js")}
+    assert {path.name.split("-")[0] for path in loaded} >= {"main.js", "editor", "estimate"}
+    assert weight(*loaded) <= ALL_SCRIPTS
 
 
 def test_the_first_load_is_what_the_index_names(visit: Visit, built: Path) -> None:

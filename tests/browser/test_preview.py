@@ -1,5 +1,6 @@
 """The picture that the page makes by itself while a slider moves, against the one that the server makes."""
 
+import json
 import re
 from io import BytesIO
 from math import inf, log10
@@ -86,10 +87,21 @@ def decibels(one: Image.Image, other: Image.Image) -> float:
     return 10 * log10(255**2 / error) if error else inf
 
 
-@pytest.mark.parametrize("quality", [40, 75, 90])
-@pytest.mark.parametrize("format", ["JPEG", "WebP"])
-def test_the_estimate_is_about_what_the_server_makes(visit: Visit, format: str, quality: int) -> None:
+@pytest.mark.parametrize(
+    ("format", "quality", "width", "tolerance"),
+    [
+        *[(format, quality, 1600, 0.1) for format in ("JPEG", "WebP") for quality in (40, 75, 90)],
+        # In a JPEG's own pixels both encoders meet its old compression, each in another way.
+        ("JPEG", 75, 0, 0.2),
+    ],
+)
+def test_the_estimate_is_about_what_the_server_makes(
+    visit: Visit, format: str, quality: int, width: int, tolerance: float
+) -> None:
     source = corpus("photo-flower-3mp.jpg")
+    settings = {"width": width} if width else {}
+    visit.page.evaluate("(kept) => localStorage.setItem('pinch.settings', kept)", json.dumps(settings))
+    visit.page.reload()
     visit.drop(source)
     visit.expect_done()
     visit.page.evaluate(STALL_RESULTS)
@@ -97,9 +109,9 @@ def test_the_estimate_is_about_what_the_server_makes(visit: Visit, format: str, 
     visit.choose(format)
     visit.set_slider("Quality", quality)
 
-    made = optimize(source.data, Settings.parse({"format": format.lower(), "quality": quality})).data
+    made = optimize(source.data, Settings.parse(settings | {"format": format.lower(), "quality": quality})).data
     expect(visit.result).to_contain_text("estimate")
-    assert size_in_kilobytes(visit) == pytest.approx(len(made) / 1000, rel=0.1)
+    assert size_in_kilobytes(visit) == pytest.approx(len(made) / 1000, rel=tolerance)
 
 
 def test_what_a_result_turned_out_to_be_is_learned_from(visit: Visit) -> None:

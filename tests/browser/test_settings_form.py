@@ -11,7 +11,7 @@ from tests.browser.visit import Visit, picture
 
 def controls(visit: Visit) -> list[str]:
     names: list[str] = visit.page.locator("#form").evaluate(
-        "(form) => [...form.querySelectorAll('input')].map((input) => input.id || input.name)"
+        "(form) => [...form.querySelectorAll('input, select')].map((input) => input.id || input.name)"
     )
     return sorted({name.removeprefix("s-") for name in names if name})
 
@@ -29,7 +29,8 @@ def test_every_setting_of_the_schema_has_a_control(visit: Visit, url: str) -> No
 @pytest.mark.parametrize(
     ("schema", "role"),
     [
-        ({"type": "string", "enum": ["a", "b"], "default": "a"}, "radio"),
+        ({"type": "string", "enum": ["a", "b"], "default": "a"}, "combobox"),
+        ({"type": "string", "enum": ["a", "b"], "default": "a", "x-group": "novelty"}, "radio"),
         ({"type": "boolean", "default": False}, "checkbox"),
         ({"type": "integer", "minimum": 0, "maximum": 9, "default": 3}, "slider"),
         ({"type": ["integer", "null"], "minimum": 1, "maximum": 9, "default": None}, "spinbutton"),
@@ -136,11 +137,11 @@ def test_an_own_preset_is_saved_applied_deleted_and_restored_across_reloads(visi
     save_preset(visit, "My blog")
     expect(mine).to_be_checked()
 
-    page.get_by_text("Balanced", exact=True).click()
+    visit.choose("Balanced")
     page.reload()
     visit.drop(picture())
     expect(mine).not_to_be_checked()
-    page.get_by_text("My blog", exact=True).click()
+    visit.choose("My blog")
     expect(visit.slider("Quality")).to_have_value("33")
 
     visit.button("Delete preset My blog").click()

@@ -131,3 +131,20 @@ test('gestures of a whole minute never make more requests than the window lets t
   assert.ok(busiest <= 30, `${busiest} in one minute`);
   assert.ok(hits.length > 30, `${hits.length} in two minutes`);
 });
+
+test('a request that is dropped after it was sent counts as one of those that are left', async (context) => {
+  const { quota } = setUp(context);
+  quota.note(1, 40);
+  const controller = new AbortController();
+  const { signal } = controller;
+  const sent = () =>
+    new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+  const dropped = quota.run(sent, { signal });
+  await pass(context, 100);
+  controller.abort();
+  await assert.rejects(dropped);
+  const task = mock.fn(async () => {});
+  quota.run(task);
+  await pass(context, 1_000);
+  assert.equal(task.mock.callCount(), 0);
+});

@@ -9,6 +9,7 @@ import { change, find, percent, size, t } from './page.js';
 import { Presets, sharedSettings } from './presets.js';
 import { Quota } from './quota.js';
 import { ResultPanel } from './result.js';
+import { findings, moves, qualityBy } from './search.js';
 import { Session } from './session.js';
 import { Stage } from './stage.js';
 import { recall, remember } from './storage.js';
@@ -46,7 +47,7 @@ export function edit(api, { properties, presets: builtIn, limits }, intake, say)
       image === session.selected && say(t(session.live ? 'say.uploaded' : 'result.ready')),
     optimized: (image) => {
       live.learn(image);
-      const text = optimizedText(image, session);
+      const text = optimizedText(image, session, schema);
       if (text) say(text);
     },
   });
@@ -104,7 +105,7 @@ export function edit(api, { properties, presets: builtIn, limits }, intake, say)
     session.setOwn(own.checked);
   });
 
-  const panel = new ResultPanel(find('.result', HTMLElement), find('.notes', HTMLElement), {
+  const panel = new ResultPanel(find('.result', HTMLElement), find('.notes', HTMLElement), schema, {
     optimize: onSelected((image) => session.optimize(image)),
     cancel: onSelected((image) => remove([image])),
     keep: onSelected((image) => session.keepOriginal(image)),
@@ -250,6 +251,9 @@ export function edit(api, { properties, presets: builtIn, limits }, intake, say)
     } else live.clear();
     stage.show(selected, pending, live.shown);
     panel.show(selected, stale, pending, live.bytes);
+    const quality = fits ? Math.round(selected.result?.answer.quality ?? 0) : 0;
+    const by = moves(selected, wanted) ? '' : qualityBy(wanted);
+    form.lock('quality', by, quality || null);
     const { width, height } = live.shown?.shape ?? selected.result?.answer ?? {};
     form.remark(
       'resize_percent',
@@ -342,14 +346,17 @@ function addedText(images) {
 /**
  * @param {Image} image
  * @param {Session} session
+ * @param {Schema} schema
  * @returns {string} about the selected image, or about all of them once the last is done
  */
-function optimizedText(image, session) {
-  const answer = image.result?.answer;
-  if (image === session.selected && answer) {
+function optimizedText(image, session, schema) {
+  const { result } = image;
+  if (result && image === session.selected) {
+    const { answer } = result;
     const key = answer.saved_percent < 0 ? 'say.larger' : 'say.smaller';
     const values = { name: answer.filename, size: size(answer.bytes) };
-    return t(key, { ...values, percent: percent(answer.saved_percent) });
+    const said = t(key, { ...values, percent: percent(answer.saved_percent) });
+    return [said, ...findings(image, schema)].join('. ');
   }
   const running = session.images.some((each) => each.run);
   return running ? '' : t('say.all-done', { count: results(session).length });

@@ -11,7 +11,7 @@ import {
   toneTable,
 } from './steps.js';
 
-/** @import {Estimate} from './estimator.js' */
+/** @import {Encoded} from './estimator.js' */
 /** @import {Values} from './form.js' */
 /** @import {Size} from './steps.js' */
 
@@ -19,9 +19,6 @@ const MAX_PIXELS = 4_000_000;
 const KEPT_PIXELS = 16_000_000; // of a decoded picture, at 4 bytes
 const MAX_JPEG_QUALITY = 95;
 const MAX_WEBP_QUALITY = 99.9; // Chromium takes 100 for lossless
-/** From here the server keeps JPEG's full chroma; browsers halve it. */
-const FULL_CHROMA_QUALITY = 88;
-const FULL_CHROMA = 1.1; // times the bytes
 
 /** @typedef {{file: File, size: Size, bitmap: ImageBitmap}} Source */
 /** @type {Source | undefined} the last one; none when it cannot be decoded */
@@ -50,7 +47,7 @@ async function open(file) {
  * @param {Source} source
  * @param {string} format
  * @param {Values} settings
- * @returns {Promise<Estimate | undefined>}
+ * @returns {Promise<Encoded | undefined>}
  */
 async function estimate({ file, size, bitmap }, format, settings) {
   const jpeg = format === 'jpeg';
@@ -74,11 +71,9 @@ async function estimate({ file, size, bitmap }, format, settings) {
   const quality = settings.lossless ? best : Math.min(Number(settings.quality), best);
   const blob = await context.canvas.convertToBlob({ type, quality: quality / 100 });
   const share = (width * height) / all;
-  const chroma = jpeg && quality >= FULL_CHROMA_QUALITY ? FULL_CHROMA : 1;
   // The server lets no file grow of which nothing but the encoding changes.
   const same = !adjusted && type === file.type && all === size.width * size.height;
-  const bytes = Math.min((blob.size / share) * chroma, same ? file.size : Infinity);
-  return { bytes, blob };
+  return { bytes: blob.size / share, blob, most: same ? file.size : Infinity };
 }
 
 /**

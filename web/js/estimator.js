@@ -1,10 +1,18 @@
 /** How large a result becomes and how it looks, before the server is asked: a worker encodes it with the browser's codecs. */
 
+import { Calibration, usual } from './calibration.js';
+
 /** @import {Values} from './form.js' */
 
 /**
  * @typedef {{bytes: number, blob: Blob}} Estimate
  * `blob` is what it looks like, perhaps with fewer pixels than the result, for which `bytes` is extrapolated then.
+ *
+ * @typedef {Estimate & {most: number}} Encoded by the browser, which needs other numbers of bytes;
+ * the server keeps to `most`
+ *
+ * @typedef {{calibration: Calibration, encoded: Map<string, Pick<Encoded, 'bytes'>>, told?: [Values, number] | undefined}} Known
+ * of a file in a format; `told` are settings and their bytes, of which nothing was learned yet
  */
 
 export class Estimator {
@@ -12,13 +20,13 @@ export class Estimator {
   #worker;
   #broken = typeof Worker === 'undefined';
   #turn = 0;
-  /** @type {Promise<Estimate | undefined> | undefined} the job in the worker */
+  /** @type {Promise<Encoded | undefined> | undefined} the job in the worker */
   #job;
   /** Ends that job with nothing. */
   #giveUp = () => {};
   /** @type {File | undefined} the one whose picture the worker keeps */
   #file;
-  /** @type {WeakMap<File, Map<string, number>>} bytes by format and settings; by format alone, what to multiply them by */
+  /** @type {WeakMap<File, Map<string, Known>>} by format */
   #known = new WeakMap();
 
   /**
@@ -34,27 +42,54 @@ export class Estimator {
     await this.#job;
     const possible = format === 'jpeg' || (format === 'webp' && !settings.lossless);
     if (turn !== this.#turn || this.#broken || !possible) return;
+    const known = this.#of(file, format);
+    if (known.told) {
+      const [settings, bytes] = known.told;
+      known.told = undefined;
+      this.#job = this.#ask(file, format, settings);
+      const encoded = await this.#job;
+      if (encoded) calibrate(known, format, settings, encoded, bytes);
+      if (turn !== this.#turn) return;
+    }
     this.#job = this.#ask(file, format, settings);
-    const estimate = await this.#job;
-    if (!estimate) return;
-    const known = this.#known.get(file) ?? new Map();
-    this.#known.set(file, known.set(name(format, settings), estimate.bytes));
+    const encoded = await this.#job;
+    if (!encoded) return;
+    known.encoded.set(JSON.stringify(settings), { bytes: encoded.bytes });
     if (turn !== this.#turn) return;
-    return { ...estimate, bytes: Math.round(estimate.bytes * (known.get(format) ?? 1)) };
+    const quality = Number(settings.quality);
+    const factor = usual(format, quality) * known.calibration.factor(quality);
+    return {
+      blob: encoded.blob,
+      bytes: Math.round(Math.min(encoded.bytes * factor, encoded.most)),
+    };
   }
 
   /**
    * The server said how large it is: later estimates of this file and format are scaled by that.
-   * Nothing is learned from settings that were not estimated.
    * @param {File} file
    * @param {string} format
    * @param {Values} settings
    * @param {number} bytes
    */
   learn(file, format, settings, bytes) {
-    const known = this.#known.get(file);
-    const estimated = known?.get(name(format, settings));
-    if (estimated) known?.set(format, bytes / estimated);
+    const known = this.#of(file, format);
+    const encoded = known.encoded.get(JSON.stringify(settings));
+    if (encoded) calibrate(known, format, settings, encoded, bytes);
+    // Encoded here as well once there is something to estimate: many a picture is never changed again.
+    else known.told = [settings, bytes];
+  }
+
+  /**
+   * @param {File} file
+   * @param {string} format
+   */
+  #of(file, format) {
+    const formats = this.#known.get(file) ?? new Map();
+    this.#known.set(file, formats);
+    /** @type {Known} */
+    const known = formats.get(format) ?? { calibration: new Calibration(), encoded: new Map() };
+    formats.set(format, known);
+    return known;
   }
 
   /**
@@ -70,7 +105,7 @@ export class Estimator {
    * @param {File} file
    * @param {string} format
    * @param {Values} settings
-   * @returns {Promise<Estimate | undefined>}
+   * @returns {Promise<Encoded | undefined>}
    */
   #ask(file, format, settings) {
     return new Promise((resolve) => {
@@ -105,10 +140,16 @@ export class Estimator {
 }
 
 /**
+ * @param {Known} known
  * @param {string} format
  * @param {Values} settings
+ * @param {Pick<Encoded, 'bytes'>} encoded
+ * @param {number} bytes the server's
  */
-const name = (format, settings) => `${format} ${JSON.stringify(settings)}`;
+function calibrate(known, format, settings, encoded, bytes) {
+  const quality = Number(settings.quality);
+  known.calibration.learn(quality, bytes / (encoded.bytes * usual(format, quality)));
+}
 
 /** @returns {Worker} */
 function start() {

@@ -1,6 +1,9 @@
 /** The form of all settings, made from the schema of the API: a new setting there appears here by itself. */
 
+import { build, labelOf, titleOf } from './controls.js';
 import { el, t, tOr } from './page.js';
+
+/** @import {Control} from './controls.js' */
 
 /**
  * @typedef {string | number | boolean | null} Value
@@ -20,12 +23,6 @@ import { el, t, tOr } from './page.js';
 
 /** The order on the page; a group that is not named here comes last. */
 const GROUPS = ['format', 'size', 'adjust', 'options'];
-
-/**
- * @typedef {{element: HTMLElement, show: (value: Value) => void}} Control
- * @typedef {(value: Value) => void} Commit what the user has chosen
- * @typedef {(value: Value) => void} Draft what the user is about to choose
- */
 
 export class SettingsForm {
   #schema;
@@ -85,6 +82,22 @@ export class SettingsForm {
     if (remark) remark.textContent = text;
   }
 
+  /**
+   * Show what another setting led to in place of the user's own choice, which comes back with no other.
+   * @param {string} name
+   * @param {string} by
+   * @param {Value} value null while it is not known
+   */
+  lock(name, by, value) {
+    const control = this.#controls.get(name);
+    const inputs = control?.element.querySelectorAll('input') ?? [];
+    if (!by && !inputs[0]?.disabled) return; // it may be in the user's hand
+    for (const input of inputs) input.disabled = by !== '';
+    control?.show(by ? value : (this.#values[name] ?? null));
+    const property = this.#schema.properties[by];
+    this.remark(name, property ? t('settings.by', { title: titleOf(by, property) }) : '');
+  }
+
   #changed() {
     this.#show();
     this.onChange(this.#schema.changes(this.#values));
@@ -138,7 +151,8 @@ export class SettingsForm {
     const link = el('button', { type: 'button', class: 'link', 'aria-label': label });
     link.textContent = t('settings.reset');
     link.addEventListener('click', () => {
-      link.closest('.sec')?.querySelector('input')?.focus(); // the link goes
+      const input = link.closest('.sec')?.querySelector('input:enabled');
+      if (input instanceof HTMLElement) input.focus(); // the link goes
       this.#reset(properties);
     });
     this.#resets.push(() => {
@@ -163,206 +177,6 @@ function groups(properties) {
   return groups;
 }
 
-/**
- * @param {string} name
- * @param {Property} property
- * @param {Commit} commit
- * @param {Draft} draft
- * @returns {Control}
- */
-function build(name, property, commit, draft) {
-  const types = [property.type].flat();
-  if (property.enum) return choice(name, property, commit);
-  if (types.includes('boolean')) return toggle(name, property, commit);
-  if (types.includes('integer') || types.includes('number')) {
-    const bounded = property.minimum !== undefined && property.maximum !== undefined;
-    return bounded && !types.includes('null')
-      ? slider(name, property, commit, draft)
-      : number(name, property, commit);
-  }
-  return text(name, property, commit);
-}
-
-/**
- * @param {string} name
- * @param {Property} property
- * @param {Commit} commit
- * @returns {Control}
- */
-function choice(name, property, commit) {
-  const options = property.enum ?? [];
-  const radios = options.map((value) => el('input', { type: 'radio', name: `s-${name}`, value }));
-  const labels = radios.map((radio, index) => {
-    radio.addEventListener('change', () => commit(radio.value));
-    const label = tOr(`choice.${radio.value}`, property['x-labels']?.[index] ?? radio.value);
-    return el('label', {}, radio, el('span', {}, label));
-  });
-  const about = { role: 'radiogroup', 'aria-label': titleOf(name, property) };
-  return {
-    element: el('div', { class: 'seg', title: hintOf(name, property), ...about }, ...labels),
-    show: (value) => {
-      for (const radio of radios) radio.checked = radio.value === value;
-    },
-  };
-}
-
-/**
- * @param {string} name
- * @param {Property} property
- * @param {Commit} commit
- * @returns {Control}
- */
-function toggle(name, property, commit) {
-  const input = el('input', { type: 'checkbox', id: `s-${name}` });
-  input.addEventListener('change', () => commit(input.checked));
-  const hint = el('em', {}, hintOf(name, property));
-  return {
-    element: el('label', { class: 'switch' }, el('span', {}, titleOf(name, property), hint), input),
-    show: (value) => {
-      input.checked = value === true;
-    },
-  };
-}
-
-/**
- * A slider with its number. Moving it drafts the value; letting go of it commits.
- * @param {string} name
- * @param {Property} property
- * @param {Commit} commit
- * @param {Draft} draft
- * @returns {Control}
- */
-function slider(name, property, commit, draft) {
-  const min = Number(property.minimum);
-  const max = Number(property.maximum);
-  const bounds = { min, max, step: property.type === 'integer' ? 1 : 'any' };
-  const range = el('input', { type: 'range', id: `s-${name}`, ...bounds });
-  const field = numberField(name, property);
-  const origin = min < 0 && max > 0 ? 0 : min;
-  const paint = () => {
-    const [low, high] = [origin, range.valueAsNumber].sort((a, b) => a - b);
-    range.style.setProperty('--a', part(Number(low), min, max));
-    range.style.setProperty('--b', part(Number(high), min, max));
-  };
-  range.addEventListener('input', () => {
-    field.value = range.value;
-    paint();
-    draft(range.valueAsNumber);
-  });
-  range.addEventListener('change', () => commit(range.valueAsNumber));
-  onNumber(field, property, commit);
-  const inline = property['x-group'] === 'adjust';
-  const label = el(
-    'label',
-    { for: range.id },
-    `${titleOf(name, property)} `,
-    el('small', { class: 'num' }),
-  );
-  const value = el('div', { class: 'val' }, field, el('span', {}, property['x-unit'] ?? ''));
-  const description = el('span', { class: 'vh', id: `d-${name}` }, hintOf(name, property));
-  range.setAttribute('aria-describedby', description.id);
-  const row = el('div', {
-    class: inline ? 'row inline' : 'row',
-    title: hintOf(name, property),
-  });
-  row.append(label, value, range, description);
-  return {
-    element: row,
-    show: (value) => {
-      field.value = range.value = String(value);
-      paint();
-    },
-  };
-}
-
-/**
- * @param {string} name
- * @param {Property} property
- * @param {Commit} commit
- * @returns {Control}
- */
-function number(name, property, commit) {
-  const field = numberField(name, property);
-  field.setAttribute('placeholder', t('settings.any'));
-  field.id = `s-${name}`;
-  field.removeAttribute('aria-label');
-  onNumber(field, property, commit);
-  const label = el('label', { for: field.id }, titleOf(name, property));
-  const value = el('div', { class: 'val box' }, field, el('span', {}, property['x-unit'] ?? ''));
-  return {
-    element: el('div', { class: 'half', title: hintOf(name, property) }, label, value),
-    show: (value) => {
-      field.value = value === null ? '' : String(value);
-    },
-  };
-}
-
-/**
- * @param {string} name
- * @param {Property} property
- * @param {Commit} commit
- * @returns {Control}
- */
-function text(name, property, commit) {
-  const type = property['x-control'] === 'color' ? 'color' : 'text';
-  const input = el('input', { type, id: `s-${name}` });
-  if (type === 'text' && property.pattern) input.pattern = property.pattern;
-  input.addEventListener('change', () => input.checkValidity() && commit(input.value));
-  const hint = el('em', {}, hintOf(name, property));
-  const label = el('span', {}, titleOf(name, property), hint);
-  return {
-    element: el('label', { class: 'switch' }, label, input),
-    show: (value) => {
-      input.value = String(value ?? '');
-    },
-  };
-}
-
-/**
- * @param {string} name
- * @param {Property} property
- */
-function numberField(name, property) {
-  const { minimum = '', maximum = '' } = property;
-  const label = t('settings.value', { title: titleOf(name, property) });
-  const bounds = { min: minimum, max: maximum, step: property.type === 'number' ? 'any' : 1 };
-  return el('input', { type: 'number', inputmode: 'numeric', 'aria-label': label, ...bounds });
-}
-
-/**
- * Commit what is typed, drawn to the nearest value within the bounds; nothing means the default.
- * @param {HTMLInputElement} field
- * @param {Property} property
- * @param {Commit} commit
- */
-function onNumber(field, property, commit) {
-  const { minimum = -Infinity, maximum = Infinity } = property;
-  field.addEventListener('change', () => {
-    if (Number.isNaN(field.valueAsNumber)) return commit(property.default);
-    const bounded = Math.min(Math.max(field.valueAsNumber, minimum), maximum);
-    commit(property.type === 'number' ? bounded : Math.round(bounded));
-  });
-}
-
-/**
- * @param {string} name
- * @param {Property} property
- */
-const titleOf = (name, property) => tOr(`setting.${name}`, property.title ?? name);
-
-/**
- * @param {string} name
- * @param {Property} property
- */
-const hintOf = (name, property) => tOr(`hint.${name}`, property.description ?? '');
-
-/**
- * @param {number} value
- * @param {number} min
- * @param {number} max
- */
-const part = (value, min, max) => `${((value - min) / (max - min)) * 100}%`;
-
 /** The settings document of the API: defaults, what differs from them, and what may be kept of old choices. */
 export class Schema {
   /** @param {Record<string, Property>} properties */
@@ -383,6 +197,14 @@ export class Schema {
     const all = { ...this.defaults, ...values };
     const names = Object.keys(this.properties).filter((name) => all[name] !== this.defaults[name]);
     return Object.fromEntries(names.map((name) => [name, all[name] ?? null]));
+  }
+
+  /**
+   * @param {string} name
+   * @param {string} choice
+   */
+  label(name, choice) {
+    return labelOf(this.properties[name], choice);
   }
 
   /**

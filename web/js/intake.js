@@ -133,14 +133,15 @@ async function imagesIn(folder) {
   return (await Promise.all(found)).flat();
 }
 
-/** @typedef {{type: string} | {short: string, message: string}} Verdict */
+/** @typedef {{type: string, animated: boolean} | {short: string, message: string}} Verdict */
 
-const HEAD_BYTES = 12;
+const HEAD_BYTES = 21;
+const ANIMATED = 2; // a flag of WebP's extended header
 
 /**
  * @param {File} file
  * @param {number} maxBytes
- * @returns {Promise<Verdict>} its media type, or why it is refused
+ * @returns {Promise<Verdict>} its media type and whether it is an animated WebP, or why it is refused
  */
 export async function inspect(file, maxBytes) {
   const { name } = file;
@@ -157,7 +158,7 @@ export async function inspect(file, maxBytes) {
   if (file.size > maxBytes) {
     return refuse('too-large', { name, size: size(file.size), limit: megabytes(maxBytes) });
   }
-  return { type };
+  return { type, animated: type === 'image/webp' && isAnimated(head) };
 }
 
 /**
@@ -171,8 +172,13 @@ function sniff(head) {
   const text = String.fromCharCode(...head);
   if (text.startsWith('\xff\xd8\xff')) return 'image/jpeg';
   if (text.startsWith('\x89PNG\r\n\x1a\n')) return 'image/png';
-  if (text.startsWith('RIFF') && text.slice(8) === 'WEBP') return 'image/webp';
+  if (text.startsWith('RIFF') && text.startsWith('WEBP', 8)) return 'image/webp';
   return undefined;
+}
+
+/** @param {Uint8Array} head of a WebP */
+function isAnimated(head) {
+  return String.fromCharCode(...head.slice(12, 16)) === 'VP8X' && !!(Number(head[20]) & ANIMATED);
 }
 
 /**

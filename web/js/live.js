@@ -3,6 +3,7 @@
 import { Estimator } from './estimator.js';
 import { size, t } from './page.js';
 import { Preview } from './preview.js';
+import { moves, qualityBy } from './search.js';
 
 /** @import {Schema, Values} from './form.js' */
 /** @import {Image} from './session.js' */
@@ -80,9 +81,9 @@ export class Live {
     return this.#shown;
   }
 
-  /** Its estimated size; 0 when there is none. */
+  /** Its estimated size; 0 when there is none, and nothing where nothing is shown. */
   get bytes() {
-    return this.#bytes;
+    return this.#shown && this.#bytes;
   }
 
   /**
@@ -106,7 +107,10 @@ export class Live {
     const shown = [this.#made, { url: result?.url, look: result && look(JSON.parse(result.key)) }];
     const url = shown.find((each) => each.url && each.look === look(settings))?.url ?? '';
     this.#show({ url, text: '', shape }, 0);
-    const estimate = await this.#estimator.estimate(image.file, formatOf(image, settings), full);
+    // Only the server can tell how many bytes these will be.
+    if (qualityBy(settings) || moves(image, settings)) return;
+    const format = formatOf(image, settings);
+    const estimate = await this.#estimator.estimate(image.file, format, { ...full, format });
     if (key !== this.#key || !estimate) return;
     const { bytes, blob } = estimate;
     const old = this.#made.url;
@@ -132,14 +136,14 @@ export class Live {
   }
 
   /**
-   * The server said how many bytes they are: estimates learn from it.
+   * The server said how many bytes they are: estimates learn from it, whoever chose the format and the quality.
    * @param {Image} image
    */
-  learn(image) {
-    if (!image.result) return;
-    const settings = JSON.parse(image.result.key);
-    const full = { ...this.#schema.defaults, ...settings };
-    this.#estimator.learn(image.file, formatOf(image, settings), full, image.result.answer.bytes);
+  learn({ file, result }) {
+    const { format, quality, bytes, kept_original } = result?.answer ?? {};
+    if (!result || !format || !quality || kept_original) return;
+    const settings = { ...this.#schema.defaults, ...JSON.parse(result.key), format, quality };
+    this.#estimator.learn(file, format, settings, Number(bytes));
   }
 
   /** @param {Image} image */

@@ -45,6 +45,8 @@ export class Quota {
         const { status, retryAfter } = /** @type {{status?: number, retryAfter?: number}} */ (
           error
         );
+        // It was counted, and what the server says beside its answer will never be read.
+        if (signal?.aborted) this.#remaining -= 1;
         if (status !== 429) throw error;
         this.#blockedUntil = Date.now() + Number(retryAfter) * 1000;
       } finally {

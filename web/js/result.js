@@ -1,15 +1,19 @@
 /** What optimizing gained, in one big number, with the buttons that follow from it. */
 
 import { change, el, find, list, percent, setText, size, t, tOr } from './page.js';
+import { findings } from './search.js';
 
 /** @import {Answer} from './api.js' */
+/** @import {Schema} from './form.js' */
 /** @import {Image, Result} from './session.js' */
 
 export class ResultPanel {
   #root;
   #number;
   #about;
+  #found;
   #bar;
+  #schema;
   #notes;
   #optimize;
   #download;
@@ -19,13 +23,16 @@ export class ResultPanel {
   /**
    * @param {HTMLElement} root
    * @param {HTMLElement} notes a list
+   * @param {Schema} schema
    * @param {{optimize: () => void, cancel: () => void, keep: () => void}} actions
    */
-  constructor(root, notes, actions) {
+  constructor(root, notes, schema, actions) {
     this.#root = root;
+    this.#schema = schema;
     this.#notes = notes;
     this.#number = find('.save strong', HTMLElement, root);
     this.#about = find('.save p', HTMLElement, root);
+    this.#found = find('.found', HTMLElement, root);
     this.#bar = find('.meter .fg', SVGElement, root);
     this.#optimize = find('#optimize', HTMLButtonElement, root);
     this.#download = find('#download', HTMLAnchorElement, root);
@@ -40,26 +47,27 @@ export class ResultPanel {
    * @param {Image} image
    * @param {boolean} stale
    * @param {boolean} pending
-   * @param {number} estimate bytes; 0 for none
+   * @param {number | undefined} estimate bytes; 0 where only how it looks is known, nothing where the result is shown
    */
   show(image, stale, pending, estimate) {
     const { result, trouble } = image;
     const uploading = !trouble && image.phase !== 'uploaded';
     const larger = (result?.answer.saved_percent ?? 0) < 0;
     this.#root.hidden = trouble !== undefined && !result;
-    this.#root.toggleAttribute('data-pending', pending && result !== undefined);
-    this.#root.toggleAttribute('data-estimate', estimate > 0);
+    this.#root.toggleAttribute('data-pending', (pending || estimate === 0) && !!result);
+    this.#root.toggleAttribute('data-estimate', !!estimate);
     this.#root.toggleAttribute('data-larger', larger && !estimate);
     if (estimate) this.#showSizes(image.file.size, estimate, true);
     else if (result) this.#showSizes(result.answer.source.bytes, result.answer.bytes);
     else this.#showState(image);
+    this.#tell(image, !!estimate);
     this.#keep.hidden = !larger || stale;
     const asks = stale && !pending && !trouble;
     this.#optimize.hidden = !asks;
     this.#download.classList.toggle('pri', !asks);
     this.#download.classList.toggle('sec2', asks);
     this.#cancel.hidden = !uploading || result !== undefined;
-    this.#link(result, pending || stale || estimate > 0);
+    this.#link(result, pending || stale || !!estimate);
     const lines = result ? notes(result.answer) : [];
     this.#notes.replaceChildren(...lines.map((line) => el('li', {}, line)));
   }
@@ -82,6 +90,17 @@ export class ResultPanel {
       estimated ? t('result.estimate') : t(key, { size: size(Math.abs(gained)) }),
     );
     this.#bar.setAttribute('width', String(Math.min(after / before, 1) * 100));
+  }
+
+  /**
+   * Tell what the server had to find.
+   * @param {Image} image
+   * @param {boolean} estimated
+   */
+  #tell(image, estimated) {
+    const lines = estimated ? [] : findings(image, this.#schema);
+    this.#found.replaceChildren(...lines.map((line) => el('p', {}, line)));
+    this.#found.toggleAttribute('data-missed', image.result?.answer.target_reached === false);
   }
 
   /** @param {Image} image */

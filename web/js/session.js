@@ -16,7 +16,7 @@ import { t, tOr } from './page.js';
  * @typedef {{short: string, message: string, details: string[], retry: boolean, network: boolean}} Trouble
  *
  * @typedef {{
- *   number: number, file: File, type: string, url: string,
+ *   number: number, file: File, type: string, animated: boolean, url: string,
  *   phase: 'refused' | 'waiting' | 'uploading' | 'uploaded',
  *   progress: number, uploadId: string, issued: string[],
  *   result: Result | undefined, trouble: Trouble | undefined,
@@ -239,14 +239,18 @@ export class Session {
   keepOriginal(image) {
     if (!image.result) return;
     const { key, answer } = image.result;
-    const { file } = image;
+    const { file, type } = image;
     image.result = {
       key,
       answer: {
         ...answer,
         ...answer.source,
         filename: file.name,
+        format: type.replace('image/', ''),
         saved_percent: 0,
+        quality: null,
+        similarity: null,
+        target_reached: true,
         kept_original: false,
         metadata_removed: [],
         warnings: [{ code: 'original', detail: t('warning.original') }],
@@ -335,6 +339,7 @@ export class Session {
       // What is in it counts, not what its name made the browser think.
       file: typed ? new File([file], file.name, { type: verdict.type }) : file,
       type: good ? verdict.type : '',
+      animated: good && verdict.animated,
       url: good ? URL.createObjectURL(file) : '',
       phase: good ? 'waiting' : 'refused',
       progress: 0,

@@ -99,6 +99,7 @@ export class Stage {
     // Without an After there is nothing to divide: its placeholder stands beside Before.
     for (const radio of this.#radios) radio.disabled = !shape;
     this.#before.show(image.url, size(image.file.size));
+    this.#after.onSwap = () => image.animated && this.#before.replay(image.file);
     if (preview) this.#after.show(preview.url, preview.text, true);
     else this.#after.show(result?.url ?? '', result ? size(result.answer.bytes) : '');
     if (shape) this.#resize(shape);
@@ -308,6 +309,7 @@ class Pane {
   #url = '';
   /** @type {(shape: Size) => void} */
   onShape = () => {};
+  onSwap = () => {};
 
   /**
    * @param {HTMLElement} figure
@@ -350,6 +352,18 @@ class Pane {
     this.#image.src = url;
     this.#image.hidden = false;
     if (this.#canvas) this.#canvas.hidden = true;
+    this.onSwap();
+  }
+
+  /**
+   * Play an animation from its start, together with one that is just shown: that takes another URL.
+   * @param {File} file
+   */
+  async replay(file) {
+    const url = URL.createObjectURL(file);
+    this.#image.src = url;
+    await this.#image.decode().catch(() => {});
+    URL.revokeObjectURL(url);
   }
 }
 
