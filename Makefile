@@ -62,9 +62,9 @@ sam-local: ## Serve the product as the SAM CLI emulates it; needs Docker (OPTION
 	@$(SETUP) deploy
 	@exec $(BIN)/python -m infra.sam_local $(OPTIONS)
 
-bench: ## Measure: cold start, overhead, time and memory of an image, and what it costs
-	@$(SETUP) dev
-	@$(BIN)/python -m tests.bench
+bench: ## Measure: cold start, cost, and codecs beside their peers; fails below the bars (QUICK=1 for a first look)
+	@$(SETUP) bench
+	@$(BIN)/python -m tests.bench $(if $(QUICK),--quick) $(OPTIONS)
 
 audit: ## Measure the page by Lighthouse and axe; fails below the bars
 	@$(SETUP) audit

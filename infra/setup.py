@@ -4,6 +4,7 @@
     python3 infra/setup.py deploy  the same, and the SAM CLI
     python3 infra/setup.py dev     and with the tools of tests and lint, a browser and Redis
     python3 infra/setup.py audit   and with the programs of node-tools.txt
+    python3 infra/setup.py bench   as dev, and with what bench-tools.txt lists
 
 Each part is set up once and again when the file that lists it changes.
 """
@@ -19,6 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 TOOLS = ROOT / ".tools"
+NODE_PEERS, PYTHON_PEERS = TOOLS / "bench-node", TOOLS / "bench-python"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # Debian's names: a browser, and a font, without which headless Chromium draws no text.
 BROWSER_PACKAGES = ("chromium", "fonts-inter")
@@ -29,11 +31,11 @@ class SetupError(Exception):
 
 
 def main(target: str) -> int:
-    """Set up the target, `local`, `deploy`, `dev` or `audit`. Returns the exit status."""
+    """Set up the target, `local`, `deploy`, `dev`, `audit` or `bench`. Returns the exit status."""
     try:
         if not os.access(ROOT, os.W_OK):
             raise SetupError(f"the folder {ROOT} cannot be written. Clone the project where you may write.")
-        tests = target in ("dev", "audit")
+        tests = target in ("dev", "audit", "bench")
         _install_python_packages("dev" if tests else "local")
         install_node_packages(dev=tests)
         if target == "deploy":
@@ -43,6 +45,8 @@ def main(target: str) -> int:
             install_system_packages()
         if target == "audit":
             install_node_tools()
+        if target == "bench":
+            install_peers()
     except SetupError as error:
         print(f"Pinch cannot set up: {error}", file=sys.stderr)
         return 1
@@ -56,10 +60,9 @@ def _install_python_packages(target: str) -> None:
 
 def install_tools(only: str = "") -> None:
     """Install each line of requirements-tools.txt into .tools/<name>, or just one of them."""
-    for line in (ROOT / "requirements-tools.txt").read_text().splitlines():
-        requirement = line.partition("#")[0].strip()
+    for requirement in _listed("requirements-tools.txt"):
         name = requirement.partition("==")[0]
-        if requirement and only in ("", name):
+        if only in ("", name):
             _install(TOOLS / name, ".ready", _digest(extra=requirement + sys.version), [requirement])
 
 
@@ -92,11 +95,24 @@ def install_node_packages(*, dev: bool) -> None:
 
 def install_node_tools() -> None:
     """Install each line of node-tools.txt into .tools/<name>."""
-    for line in (ROOT / "node-tools.txt").read_text().splitlines():
-        requirement = line.partition("#")[0].strip()
-        if requirement:
-            folder = TOOLS / requirement.partition("@")[0]
-            _npm_install(folder, folder / ".ready", [_digest(extra=requirement)], requirement)
+    for requirement in _listed("node-tools.txt"):
+        folder = TOOLS / requirement.partition("@")[0]
+        _npm_install(folder, folder / ".ready", [_digest(extra=requirement)], requirement)
+
+
+def install_peers() -> None:
+    """Install what bench-tools.txt lists, by pip what is pinned in its way and the rest by npm."""
+    listed = _listed("bench-tools.txt")
+    python = [each for each in listed if "==" in each]
+    node = [each for each in listed if "==" not in each]
+    _install(PYTHON_PEERS, ".ready", _digest(extra=f"{python}{sys.version}"), [*python])
+    _npm_install(NODE_PEERS, NODE_PEERS / ".ready", [_digest(extra=str(node))], *node)
+
+
+def _listed(file: str) -> list[str]:
+    """Return the requirements of a file, without its comments."""
+    lines = (line.partition("#")[0].strip() for line in (ROOT / file).read_text().splitlines())
+    return [line for line in lines if line]
 
 
 def _npm_install(folder: Path, stamp: Path, accepted: list[str], *what: str) -> None:

@@ -149,6 +149,28 @@ def test_a_program_of_npm_is_installed_once_in_a_folder_of_its_own(
     assert commands[0][-1].startswith("lighthouse@")
 
 
+def test_the_peers_of_the_benchmark_are_installed_once_apart_from_the_product(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    commands: list[list[str]] = []
+    shutil.copy(ROOT / "bench-tools.txt", tmp_path)
+    for name, folder in (("ROOT", "."), ("NODE_PEERS", "node"), ("PYTHON_PEERS", "python")):
+        monkeypatch.setattr(setup, name, tmp_path / folder)
+    (tmp_path / "node").mkdir()
+    (tmp_path / "python" / "bin").mkdir(parents=True)
+    (tmp_path / "python" / "bin" / "python").touch()
+    monkeypatch.setattr(setup, "run", lambda command, *_, **__: commands.append([str(part) for part in command]))
+
+    setup.install_peers()
+    setup.install_peers()
+
+    by_pip, by_npm = commands
+    assert by_pip[0] == str(tmp_path / "python" / "bin" / "python")
+    assert by_npm[1:5] == ["install", "--prefix", str(tmp_path / "node"), "--no-package-lock"]
+    assert any(part.startswith("pyvips==") for part in by_pip)
+    assert any(part.startswith("@jsquash/jpeg@") for part in by_npm)
+
+
 def test_a_failing_installer_is_told_with_what_it_said(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(setup.SetupError, match="Check the network"):
         setup.run(["sh", "-c", "echo no route; exit 1"], "Check the network.")

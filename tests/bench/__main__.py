@@ -1,5 +1,10 @@
-"""`make bench`: measures on this machine, prints ratios, and keeps the numbers in docs/benchmark.json."""
+"""`make bench`: measures on this machine, prints what it found, and fails below the bars.
 
+Keeps the product's own numbers in docs/benchmark.json, and how it compares in docs/benchmarks.md with its plots. A
+quick or partial run, which says less, leaves them alone and writes into build/ instead.
+"""
+
+import argparse
 import json
 import os
 import platform
@@ -7,90 +12,145 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from infra.build import build, find_python, own_architecture, runtime
+from PIL import features
+
+from infra.build import own_architecture
+from infra.setup import PYTHON_PEERS
+from tests.bench import codecs, goals, jobs, pictures, scores, service
+from tests.bench.codecs import Bench
+from tests.bench.report import Section, bars_table
+from tests.bench.stacks import SINGLE_THREADED, node_peer, vips_peer
 
 ROOT = Path(__file__).parent.parent.parent
-RESULTS = ROOT / "docs" / "benchmark.json"
-WORKLOADS = Path(__file__).parent / "workloads.py"
-COLD_STARTS = 9
-MEGAPIXELS = (2, 12, 24)
-FORMATS = ("jpeg", "png", "webp")
+PLOTS = Path(__file__).parent / "plots.py"
+SERVICE, MEMORY = "service", "memory"
+SECTIONS: dict[str, Callable[[Bench], Section]] = {
+    "jpeg": codecs.jpeg,
+    "webp": codecs.webp,
+    "png": codecs.png,
+    "palette": codecs.palette,
+    "jobs": jobs.whole_jobs,
+    "auto": goals.auto_quality,
+    "target": goals.target_bytes,
+    "larger": goals.never_larger,
+}
+# Of what the product encodes with, and of what draws.
+PACKAGES = ("Pillow", "ajpegli", "pyoxipng", "opencv-python-headless", "numpy")
+LIBRARIES = ("libjpeg_turbo", "webp", "zlib_ng")
 
 
-def main() -> None:
-    """Run everything; takes a few minutes. Each measurement is a process of its own, on one processor."""
-    results: dict[str, Any] = {
+def main() -> int:
+    """Run everything, or what is asked for. Returns the exit status, 1 below a bar."""
+    parser = argparse.ArgumentParser(prog="make bench")
+    parser.add_argument("--quick", action="store_true", help="few and small pictures: a first look in three minutes")
+    parser.add_argument("--only", nargs="+", choices=[SERVICE, *SECTIONS, MEMORY], help="these parts alone")
+    arguments = parser.parse_args()
+    asked = arguments.only or [SERVICE, *SECTIONS, MEMORY]
+    whole = not arguments.quick and not arguments.only
+    kept = ROOT / ("docs" if whole else "build")
+    kept.mkdir(exist_ok=True)
+    os.environ.update(SINGLE_THREADED, TEST_IMAGES=str(ROOT / "tests" / "corpus"))
+    about = {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": f"{own_architecture()}, {_processor()}",
     }
-    with tempfile.TemporaryDirectory() as folder:
-        artefact = Path(folder) / "functions"
-        version = runtime() if find_python(runtime()) else f"{sys.version_info.major}.{sys.version_info.minor}"
-        build(artefact, own_architecture(), version)
-        results["python"] = version
-        run = _runner(artefact, version)
-
-        print(f"Cold start, fresh interpreter, best of {COLD_STARTS} (Python {version}):")
-        both = [(run("floor"), run("ready")) for _ in range(COLD_STARTS)]  # in turn, so that noise meets both
-        floor, ready = (min(each[side]["ms"] for each in both) for side in (0, 1))
-        loaded = sorted({name for _, each in both for name in each["loaded"]})
-        results["cold_start"] = {"floor_ms": floor, "ready_ms": ready, "ratio": round(ready / floor, 2)}
-        print(
-            f"  Flask and aws-wsgi alone {floor} ms, ready for the first request {ready} ms: {ready / floor:.2f} times"
-        )
-        print(f"  of cv2, numpy and moto imported by then: {', '.join(loaded) or 'none'}")
-
-        print("A warm request, without the network:")
-        results["warm"] = warm = run("warm")
-        print(f"  optimize {warm['total_ms']} ms, its pipeline {warm['pipeline_ms']} ms: own {warm['own_ms']} ms")
-
-        print("An image, the product's default settings, beside the plainest use of Pillow (decode and save):")
-        results["images"] = images = [run("image", str(size)) for size in MEGAPIXELS]
-        for row in images:
-            print(
-                f"  {row['megapixels']:>2} MP JPEG {row['seconds']:.2f} s, plain {row['plain_seconds']:.2f} s: "
-                f"{row['seconds'] / row['plain_seconds']:.2f} times the time, "
-                f"{row['bytes'] / row['plain_bytes']:.2f} times the bytes"
-            )
-
-        print("Memory of the largest image that the limits allow, every step at work:")
-        results["memory"] = memory = {name: run("memory", name)["peak_mb"] for name in FORMATS}
-        for name, peak in memory.items():
-            print(f"  50 MP with transparency to {name}: {peak} MB of 3008")
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-    print(f"Kept in {RESULTS.relative_to(ROOT)}; `make format` writes the costs into the README.")
-
-
-def _runner(artefact: Path, version: str) -> Any:
-    """Return a function that runs a workload with the artefact and nothing else, and returns what it printed."""
-    interpreter = find_python(version)
-    assert interpreter
-
-    def run(*arguments: str) -> Any:
-        command = [*_pinned(), *interpreter, "-S", str(WORKLOADS), *arguments]
-        environ = {
-            **{"PYTHONPATH": str(artefact), "PYENV_VERSION": version, "PATH": os.environ["PATH"]},
-            **{"AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"},
-            **{"PAGE_ORIGIN": "https://page.example", "RATELIMIT_STORAGE_URI": "dynamodb://table?secret=x"},
-            **{"RATE_LIMIT": "100000 per minute", "TEST_IMAGES": str(ROOT / "tests" / "corpus")},
-        }
-        done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
-        if done.returncode:
-            sys.exit(done.stderr)
-        return json.loads(done.stdout.splitlines()[-1])
-
-    return run
+    if arguments.quick:
+        print("Quick: few and small pictures, fewer qualities and repetitions. Its numbers are a first look only.")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        run: service.Run = lambda *_: None  # noqa: E731
+        if SERVICE in asked or MEMORY in asked:
+            python, run = service.built(folder / "functions")
+            about["python"] = python
+        if SERVICE in asked:
+            results = about | service.measure(run, arguments.quick)
+            (kept / "benchmark.json").write_text(json.dumps(results, indent=1) + "\n")
+        # Scoring is started before this process is pinned; the peers are pinned with it.
+        with scores.Scorer() as scorer:
+            scores.pin()
+            with node_peer(folder) as node, vips_peer(folder) as vips:
+                bench = Bench(
+                    quick=arguments.quick,
+                    folder=folder,
+                    node=node,
+                    vips=vips,
+                    scorer=scorer,
+                    photos=pictures.photos(folder, arguments.quick),
+                    graphics=pictures.graphics(folder, arguments.quick),
+                )
+                versions = _versions() | node.ask(stack="versions")["versions"] | vips.ask(stack="versions")["versions"]
+                wanted = [partial(each, bench) for key, each in SECTIONS.items() if key in asked]
+                if MEMORY in asked:
+                    wanted.append(partial(jobs.memory, bench, run))
+                sections = [_announced(each) for each in wanted]
+    figures = {name: value for section in sections for name, value in section.figures.items()}
+    bars, met = bars_table(figures, all_of_them=whole)
+    print(bars.markdown())
+    _draw([plot for section in sections for plot in section.plots], kept)
+    (kept / "benchmarks.md").write_text(_document(about, bench, versions, bars.markdown(), sections))
+    print(
+        f"Kept in {kept.relative_to(ROOT)}/benchmarks.md." + " `make format` writes the costs into the README." * whole
+    )
+    return int(not met)
 
 
-def _pinned() -> Iterator[str]:
-    """Yield the words that keep a command on one processor, where the system can."""
-    if platform.system() == "Linux":
-        yield from ("taskset", "-c", "0")
+def _announced(measure: Callable[[], Section]) -> Section:
+    begun = time.monotonic()
+    section = measure()
+    print(f"\n{section.markdown()}\n\n({time.monotonic() - begun:.0f} s)", flush=True)
+    return section
+
+
+def _draw(plots: list[dict[str, Any]], folder: Path) -> None:
+    if plots:
+        command = [PYTHON_PEERS / "bin" / "python", PLOTS, folder]
+        environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        subprocess.run(command, input=json.dumps(plots), text=True, check=True, env=environ)
+
+
+def _document(about: dict[str, str], bench: Bench, versions: dict[str, str], bars: str, sections: list[Section]) -> str:
+    """Return docs/benchmarks.md."""
+    missing = [name for name in (*pictures.UNTOUCHED, *pictures.REDUCED) if not (pictures.CORPUS / name).exists()]
+    lines = [
+        "# Benchmarks",
+        f"Made by `make bench` on {about['date']} ({about['machine']}). One thread and one processor for every stack. "
+        "A time is the least of several, of encoding pixels that are decoded already if nothing else is said.",
+        f"{len(bench.photos)} photos, reduced by a whole factor to about a megapixel unless they never were a JPEG, "
+        f"and {len(bench.graphics)} graphics, all as 8-bit sRGB. Scores are SSIMULACRA2 as the product computes it. "
+        "Bytes at equal score are log-interpolated between results on both sides of it, never beyond them: a picture "
+        "that a stack does not bring to a score is left out, as n tells.",
+        *([f"Not in this corpus, so left out: {', '.join(missing)}."] if missing else []),
+        *(["A quick run: few and small pictures."] if bench.quick else []),
+        f"## Bars\n\n{bars}",
+        *(section.markdown() for section in sections),
+        "## Versions\n\n" + ", ".join(f"{name} {number}" for name, number in versions.items()) + ".",
+    ]
+    return "\n\n".join(lines) + "\n"
+
+
+def _versions() -> dict[str, str]:
+    found = {"Python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    for library in LIBRARIES:
+        if number := features.version(library):
+            found[f"Pillow's {library}"] = number
+    for line in (ROOT / "bench-tools.txt").read_text().splitlines():
+        name, _, number = line.partition("#")[0].strip().partition("==")
+        if number:
+            found[name] = number
+    return found
 
 
 def _processor() -> str:
@@ -99,4 +159,4 @@ def _processor() -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,4 +1,5 @@
-"""What `make bench` measures, one workload a process: floor, ready, warm, image <megapixels>, memory <format>.
+"""What `make bench` measures, one workload a process: floor, ready, warm, image <megapixels>, memory <format>,
+peak <stack> <file> <format>; `large` and `write` make files for the last two.
 
 Prints JSON in its last line. Runs with the built artefact alone, so nothing of the tests can be imported here.
 """
@@ -45,7 +46,7 @@ def warm() -> dict[str, Any]:
 
     from optimizer import handlers
 
-    source = _photo(2)
+    source = photo(2)
     counter: Any = handlers.app.extensions["limiter"]
     clients = [handlers.store._client, *(each.storage._client for each in counter)]
 
@@ -98,7 +99,7 @@ def image(megapixels: str) -> dict[str, Any]:
     from optimizer.imaging.pipeline import optimize
     from optimizer.settings import Settings
 
-    source = _photo(int(megapixels))
+    source = photo(int(megapixels))
     best = {"ours": 1e9, "plain": 1e9}
     for _ in range(3):
         begun = time.perf_counter()
@@ -120,7 +121,6 @@ def image(megapixels: str) -> dict[str, Any]:
 
 def memory(format: str) -> dict[str, Any]:
     """The peak of a process that optimizes 50 megapixels with transparency, all steps at work."""
-    import resource
     import subprocess
     import tempfile
     from pathlib import Path
@@ -133,7 +133,7 @@ def memory(format: str) -> dict[str, Any]:
         subprocess.run([sys.executable, "-S", __file__, "large", str(source)], check=True, capture_output=True)
         data = source.read_bytes()
     optimize(data, Settings(format=format, sharpen=20, brightness=5, contrast=5, width=7_000))
-    return {"peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)}
+    return {"peak_mb": _peak_mb()}
 
 
 def large(path: str) -> None:
@@ -142,12 +142,48 @@ def large(path: str) -> None:
 
     from PIL import Image
 
-    photo = Image.open(BytesIO(_photo(2))).convert("RGBA").resize((7_070, 7_070))
-    photo.putalpha(Image.linear_gradient("L").resize(photo.size))
-    photo.save(path, "WEBP", quality=40, method=2)
+    picture = Image.open(BytesIO(photo(2))).convert("RGBA").resize((7_070, 7_070))
+    picture.putalpha(Image.linear_gradient("L").resize(picture.size))
+    picture.save(path, "WEBP", quality=40, method=2)
 
 
-def _photo(megapixels: int) -> bytes:
+def write(path: str, megapixels: str) -> None:
+    """Make a JPEG file of that size, likewise."""
+    from pathlib import Path
+
+    Path(path).write_bytes(photo(int(megapixels)))
+
+
+def peak(stack: str, path: str, format: str) -> dict[str, Any]:
+    """The peak of a process that only encodes the file anew, by the product's defaults or by Pillow's."""
+    from io import BytesIO
+    from pathlib import Path
+
+    data = Path(path).read_bytes()
+    if stack == "ours":
+        from optimizer.imaging.pipeline import optimize
+        from optimizer.settings import Settings
+
+        optimize(data, Settings(format=format))
+    else:
+        from PIL import Image
+
+        Image.open(BytesIO(data)).save(BytesIO(), format.upper())
+    return {"peak_mb": _peak_mb()}
+
+
+def _peak_mb() -> int:
+    """What Linux counts for this program alone; getrusage counts what started it, too."""
+    import re
+    import resource
+    from pathlib import Path
+
+    status = Path("/proc/self/status")
+    counted = re.search(r"VmHWM:\s+(\d+)", status.read_text()) if status.exists() else None
+    return round(int(counted[1] if counted else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) / 1024)
+
+
+def photo(megapixels: int) -> bytes:
     """Return a JPEG of about that size: a photo of the corpus, mirrored as often as it takes, so that detail stays."""
     import os
     from io import BytesIO
@@ -156,7 +192,7 @@ def _photo(megapixels: int) -> bytes:
     from PIL import Image, ImageOps
 
     tile = Image.open(f"{os.environ['TEST_IMAGES']}/photo-flower-3mp.jpg").convert("RGB")
-    width, height = (round(side * sqrt(megapixels * 1e6 / (tile.width * tile.height))) for side in tile.size)
+    width, height = (int(side * sqrt(megapixels * 1e6 / (tile.width * tile.height))) for side in tile.size)
     picture = Image.new("RGB", (width, height))
     for column in range(-(-width // tile.width)):
         for row in range(-(-height // tile.height)):
