@@ -73,7 +73,7 @@ def main() -> int:
         if SERVICE in asked:
             results = about | service.measure(run, arguments.quick)
             (kept / "benchmark.json").write_text(json.dumps(results, indent=1) + "\n")
-        # Scoring is started before this process is pinned; the peers are pinned with it.
+        # The peers are pinned with this process; scoring is not.
         with scores.Scorer() as scorer:
             scores.pin()
             with node_peer(folder) as node, vips_peer(folder) as vips:

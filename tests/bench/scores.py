@@ -24,7 +24,9 @@ class Scorer:
     def __init__(self) -> None:
         # Not by fork: OpenCV does not survive it once it has been used.
         context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(len(PROCESSORS or [0]), context, initializer=_spread_out)
+        self._pool = ProcessPoolExecutor(
+            len(PROCESSORS or [0]), context, initializer=_spread_out, initargs=(PROCESSORS,)
+        )
         self._known: dict[tuple[str, bytes], Future[float]] = {}
 
     def score(self, pairs: Iterable[tuple[Picture, bytes]]) -> list[float]:
@@ -61,10 +63,11 @@ def pin() -> None:
         os.sched_setaffinity(0, {min(PROCESSORS)})
 
 
-def _spread_out() -> None:
+def _spread_out(processors: set[int] | None) -> None:
+    """Let a process score wherever its parent could run before that was pinned."""
     pin()
-    if PROCESSORS:
-        os.sched_setaffinity(0, PROCESSORS)
+    if processors:
+        os.sched_setaffinity(0, processors)
 
 
 def _score(reference: Image, data: bytes) -> float:

@@ -263,3 +263,11 @@ def test_a_mosaic_tells_how_alike_the_whole_photo_is(format: str, quality: int) 
 
 def test_a_prediction_of_the_same_picture_is_100() -> None:
     assert Mosaic(drawing(900, 600)).predict(100) == 100
+
+
+@pytest.mark.parametrize("place", [(0, 0), (520, 520), (1_049, 793)], ids=str)
+def test_a_mosaic_of_a_page_with_one_photo_on_it_shows_the_photo(place: tuple[int, int]) -> None:
+    page = Image.new("RGB", (1_280, 1_024), "white")
+    page.paste(noise(230, 230), place)
+
+    assert (pixels(Mosaic(page).of(page)) < 255).any()

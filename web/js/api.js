@@ -8,7 +8,7 @@
  *   url: string, filename: string, format: string, media_type: string,
  *   width: number, height: number, bytes: number, saved_percent: number,
  *   source: {bytes: number, width: number, height: number}, kept_original: boolean,
- *   quality: number | null, similarity: number | null, target_reached?: boolean,
+ *   quality: number | null, similarity: number | null, target_reached?: boolean | undefined,
  *   metadata_removed: string[], warnings: {code: string, detail: string}[],
  * }} Answer
  * @typedef {{field: string, detail: string}} FieldError

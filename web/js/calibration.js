@@ -1,9 +1,9 @@
 /** How many bytes the server's files have for each byte of the browser's: at first by experience, then by its answers. */
 
 /**
- * JPEG by quality: jpegli at the server's distances, by the libjpeg of browsers. About the means of 14 photos; single ones are
- * up to 20 % off, at qualities near each other by nearly the same factor. The chroma matters little, whoever halves it; what an older JPEG compression left
- * in the pixels does, up to 20 % again.
+ * JPEG by quality: jpegli at the server's distances, by the libjpeg of browsers. About the means of 14 photos; single
+ * ones are up to 20 % off, at qualities near each other by nearly the same factor. The chroma matters little, whoever
+ * halves it; what an older JPEG compression left in the pixels does, up to 20 % again.
  */
 const JPEG = /** @type {const} */ ([
   [1, 2.1],

@@ -250,7 +250,7 @@ export class Session {
         saved_percent: 0,
         quality: null,
         similarity: null,
-        target_reached: true,
+        target_reached: undefined,
         kept_original: false,
         metadata_removed: [],
         warnings: [{ code: 'original', detail: t('warning.original') }],

@@ -42,11 +42,11 @@ def encode(image: Image, settings: Settings) -> Encoded:
     With a similarity and a size, the result is no better than the one and no larger than the other. A size that cannot
     be met gives the smallest file that was made.
     """
-    if settings.auto_quality not in SIMILARITIES and settings.format != SMALLEST:
+    alike = settings.auto_quality in SIMILARITIES
+    if not alike and settings.format != SMALLEST:
         return _fit(image, settings) if settings.target_bytes else _encode(image, settings)
     view = _View(image)
     goal, choices = view.choose(settings)
-    alike = settings.auto_quality in SIMILARITIES
     if settings.target_bytes and not alike:
         encoded = _fit(image, choices[0])
         return encoded._replace(similarity=view.score(encoded.data))
