@@ -69,10 +69,9 @@ def auto_quality(bench: Bench) -> Section:
         for format in FORMATS:
             costs[format].append(_search_cost(data, format, bench.repeats))
         table.rows.append((title, *(f"{costs[format][-1]:.2f}" for format in FORMATS)))
-    for format, (first, *more) in costs.items():
-        section.figures[f"auto_quality, {format}: search on 12 MP, in encodes"] = first
-        if more:
-            section.figures[f"auto_quality, {format}: search on 21 MP less that on 12 MP, in encodes"] = more[0] - first
+    for format, cost in costs.items():
+        for title, encodings in zip(photos, cost, strict=True):
+            section.figures[f"auto_quality, {format}: search on {title}, in encodes"] = encodings
     return section
 
 

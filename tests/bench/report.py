@@ -60,7 +60,7 @@ BARS = (
             Bar(f"auto_quality, {format}: RMSE to 80", 1.6),
             Bar(f"auto_quality, {format}: worst distance to 80", 5),
             Bar(f"auto_quality, {format}: search on 12 MP, in encodes", 4),
-            Bar(f"auto_quality, {format}: search on 21 MP less that on 12 MP, in encodes", 0),
+            Bar(f"auto_quality, {format}: search on 21 MP, in encodes", 4),
             Bar(f"target_bytes, {format}: within 2 % below, of 48", 46, ">="),
             Bar(f"target_bytes, {format}: most encodes", 5),
         )

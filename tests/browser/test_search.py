@@ -115,7 +115,7 @@ def test_a_target_is_typed_in_kilobytes_and_told_plainly_when_it_is_out_of_reach
 
     fill(target_size(visit), "0.2")
     expect(target_size(visit)).to_have_value("1")
-    missed = "1 KB is out of reach: this is the smallest possible. Resize to go lower."
+    missed = "1 KB is out of reach with these settings. Resize to go lower."
     expect(found(visit)).to_have_text(["Quality 1", missed])
     expect(visit.page.get_by_role("status")).to_contain_text(missed)
     visit.expect_done()

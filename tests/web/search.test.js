@@ -67,7 +67,7 @@ test('a size that was not reached comes last, with the way out', () => {
 
   assert.deepEqual(lines, [
     'Quality 1',
-    '50 KB is out of reach: this is the smallest possible. Resize to go lower.',
+    '50 KB is out of reach with these settings. Resize to go lower.',
   ]);
 });
 

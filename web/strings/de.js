@@ -114,7 +114,7 @@ export const strings = {
   'result.removed': 'Entfernt: {list}',
   'found.quality': 'Qualität {quality}',
   'found.similarity': 'Ähnlichkeit {value}',
-  'found.missed': '{size} sind nicht erreichbar: Kleiner geht es nur mit weniger Pixeln.',
+  'found.missed': '{size} sind mit diesen Einstellungen nicht erreichbar. Kleiner geht es mit weniger Pixeln.',
   'similarity.same': 'Nicht zu unterscheiden: Kompression unsichtbar',
   'similarity.high': 'Hohe Ähnlichkeit: Kompression kaum sichtbar',
   'similarity.good': 'Gute Ähnlichkeit: Kompression nur nah sichtbar',

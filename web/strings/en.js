@@ -112,7 +112,7 @@ export const strings = {
   'result.removed': 'Removed: {list}',
   'found.quality': 'Quality {quality}',
   'found.similarity': 'Similarity {value}',
-  'found.missed': '{size} is out of reach: this is the smallest possible. Resize to go lower.',
+  'found.missed': '{size} is out of reach with these settings. Resize to go lower.',
   'similarity.same': 'Cannot be told apart: compression does not show',
   'similarity.high': 'High similarity: compression hardly shows',
   'similarity.good': 'Good similarity: compression shows up close',
