@@ -84,8 +84,9 @@ def graphics(folder: Path, quick: bool) -> list[Picture]:
     made = []
     for path in sorted([*CORPUS.glob("graphic-*.png"), *CORPUS.glob("screenshot-*.png")]):
         image = srgb(pillow.open(path))
-        transparent = image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info
-        picture = Picture(path.stem, image.convert("RGBA" if transparent else "RGB"), folder)
+        colors = image.convert("RGBA")
+        opaque = colors.getchannel("A").getextrema() == (255, 255)  # the pipeline drops such alpha before it encodes
+        picture = Picture(path.stem, colors.convert("RGB") if opaque else colors, folder)
         picture.image.info = {}
         if not quick or picture.megapixels <= 0.5:
             made.append(picture)

@@ -84,12 +84,13 @@ def optimize(data: bytes, settings: Settings) -> Result:
         return _optimize_animation(source, size, settings)
     turned = _upright_size(source, settings) != (source.width, source.height)
     image = source.load(size[::-1] if turned else size)
+    reduced = image.size != (source.width, source.height)
     lap("decode")
     had = kinds(image.info)
     warnings = _source_warnings(source)
     done: set[steps.Step] = set() if size == _upright_size(source, settings) else {steps.resize}
     for step in PIPELINE:
-        bound = steps.resize_to(size) if step is steps.resize else step
+        bound = steps.resize_to(size, reduced) if step is steps.resize else step
         before, image = image, bound(image, settings)
         if image is not before:
             done.add(step)

@@ -26,6 +26,7 @@ BAND_PIXELS = 1 << 20  # are mapped at a time, at about 40 bytes each
 # colour behind them; all that is fully transparent has the first of these, whatever colour is hidden there.
 _TRANSPARENT = 1 << 24
 _KEYS = _TRANSPARENT + (1 << 21)
+_BLOCK = 1 << 8
 _SOLID = 0.98  # of alpha: a colour of the palette that is so near to opaque was meant to be
 
 # Oklab: Björn Ottosson, "A perceptual color space for image processing", 2020.
@@ -83,19 +84,30 @@ class _Colors:
 
     def __init__(self, fine: bool) -> None:
         self._mask = 0xFFFFFFFF if fine else 0xFEFEFEFE  # of many colours those a level apart are one
-        self._places = np.zeros(_KEYS, np.int32)  # of a key, from 1
+        # The place of a key, from 1, in a block of its high bits; a block is made when one of its keys is met. One
+        # table for all keys would be 75 MB, and its first use takes up to 160 ms.
+        self._blocks = np.zeros(_KEYS // _BLOCK, np.int32)  # the first is of what has no block yet
+        self._places = np.zeros(_BLOCK, np.int32)
         self.features = np.zeros((1, 6), np.float32)
 
     def places(self, band: Image) -> Array:
         """Return the place of the colour of each pixel."""
         keys = _keys(band, self._mask)
-        places = self._places[keys]
+        places = self._places[self._cells(keys)]
         if not places.all():
             new, _ = _count(keys[places == 0])
-            self._places[new] = np.arange(len(self.features), len(self.features) + new.size)
+            blocks = np.unique(new // _BLOCK)
+            blocks = blocks[self._blocks[blocks] == 0]
+            self._blocks[blocks] = np.arange(blocks.size) * _BLOCK + self._places.size
+            self._places = np.append(self._places, np.zeros(blocks.size * _BLOCK, np.int32))
+            self._places[self._cells(new)] = np.arange(len(self.features), len(self.features) + new.size)
             self.features = np.vstack([self.features, _features(_levels(new))])
-            places = self._places[keys]
+            places = self._places[self._cells(keys)]
         return places
+
+    def _cells(self, keys: Array) -> Array:
+        """Return where the places of these keys are."""
+        return np.asarray(self._blocks[keys // _BLOCK] + (keys & _BLOCK - 1))
 
 
 class Palette:

@@ -11,11 +11,12 @@ from io import BytesIO
 from PIL import Image as pillow
 from PIL import ImageChops, ImageCms
 from PIL.Image import Image, Resampling, Transpose
-from PIL.ImageCms import ImageCmsProfile, Intent, PyCMSError
+from PIL.ImageCms import Flags, ImageCmsProfile, Intent, PyCMSError
 from PIL.ImageFilter import Filter, GaussianBlur, UnsharpMask
 
 from optimizer.imaging.encoders import ENCODERS, SMALLEST
 from optimizer.imaging.metadata import orientation, with_orientation
+from optimizer.imaging.resample import shrink
 from optimizer.settings import Settings
 
 Step = Callable[[Image, Settings], Image]
@@ -112,10 +113,12 @@ def _srgb() -> ImageCmsProfile:
     return ImageCms.createProfile("sRGB")  # type: ignore[return-value]  # a core profile, as good here
 
 
-def _apply_profile(image: Image, profile: ImageCmsProfile) -> Image:
+def _apply_profile(image: Image, profile: ImageCmsProfile, flags: Flags = Flags.NONE) -> Image:
     """Return the image, of mode L, RGB or CMYK, as sRGB in mode RGB; unmanaged when the profile has no transform."""
     try:
-        result = ImageCms.profileToProfile(image, profile, _srgb(), renderingIntent=Intent.PERCEPTUAL, outputMode="RGB")
+        result = ImageCms.profileToProfile(
+            image, profile, _srgb(), renderingIntent=Intent.PERCEPTUAL, outputMode="RGB", flags=flags
+        )
     except PyCMSError:
         return image.convert("RGB")
     assert result is not None  # only inPlace returns none
@@ -125,7 +128,8 @@ def _apply_profile(image: Image, profile: ImageCmsProfile) -> Image:
 def _is_srgb(profile: ImageCmsProfile) -> bool:
     """Tell whether the profile moves no colour of a 9 x 9 x 9 lattice by more than 2 levels."""
     image = _lattice().convert("RGB" if profile.profile.xcolor_space == "RGB " else "L")
-    moved = ImageChops.difference(image.convert("RGB"), _apply_profile(image, profile))
+    # Tables for many pixels would take 2 ms; these few do without.
+    moved = ImageChops.difference(image.convert("RGB"), _apply_profile(image, profile, Flags.NOOPTIMIZE))
     return max(moved.tobytes()) <= 2
 
 
@@ -149,11 +153,13 @@ def resize(image: Image, settings: Settings) -> Image:
     return resize_to(target_size(image.size, settings))(image, settings)
 
 
-def resize_to(size: tuple[int, int]) -> Step:
-    """Return `resize` for an image that may have been decoded at less than its size, so that its own says nothing."""
+def resize_to(size: tuple[int, int], reduced: bool = False) -> Step:
+    """Return `resize` for an image whose own size says nothing when it was `reduced` as it was decoded."""
 
     def step(image: Image, settings: Settings) -> Image:
-        return image if size == image.size else image.resize(size, Resampling.LANCZOS)
+        if size == image.size:
+            return image
+        return shrink(image, size) if reduced else image.resize(size, Resampling.LANCZOS)
 
     return step
 

@@ -40,7 +40,7 @@ _DISTANCES = (
 )  # fmt: skip
 _FULL_CHROMA = 1.28  # times that distance scores the same with full chroma
 
-_BAND_PIXELS = 2**19  # that are handed to jpegli at a time
+_BAND_PIXELS = 2**20  # that are handed to jpegli at a time
 
 # A marker segment holds 65,533 bytes; 29 of them name XMP. What is longer cannot be kept.
 MAX_BYTES = {"exif": 65_533, "xmp": 65_533 - 29, "comment": 65_533}
@@ -71,11 +71,15 @@ def _jpegli() -> Any:
 def _encode_by_jpegli(jpegli: Any, image: Image, quality: float, full_chroma: bool) -> bytes:
     import numpy as np
 
-    pixels = np.empty((image.height, image.width, len(image.mode)), np.uint8)
+    shape = (image.height, image.width, len(image.mode))
     rows = _BAND_PIXELS // image.width + 1
-    for top in range(0, image.height, rows):  # in bands: all at once, Pillow would hold the pixels twice
-        band = np.asarray(image.crop((0, top, image.width, min(top + rows, image.height))))
-        pixels[top : top + rows] = band.reshape(len(band), image.width, -1)
+    if rows >= image.height:
+        pixels = np.asarray(image).reshape(shape)
+    else:
+        pixels = np.empty(shape, np.uint8)
+        for top in range(0, image.height, rows):  # in bands: all at once, Pillow would hold the pixels twice
+            band = np.asarray(image.crop((0, top, image.width, min(top + rows, image.height))))
+            pixels[top : top + rows] = band.reshape(len(band), image.width, -1)
     metadata: dict[str, Any] = _fitting_metadata(image)
     comment = metadata.pop("comment")
     encoded: bytes = jpegli.encode(

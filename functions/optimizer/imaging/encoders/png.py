@@ -48,7 +48,15 @@ _LOSSLESS = (
     (8_000_000, {"level": 1}),
     (MAX_SIDE**2, {"level": 0}),
 )
-_PALETTE = tuple(  # no filter: they help levels, not numbers of colours
+# What no palette holds is gradients and grain: never smaller without a filter, and not to try it saves 10 to 20 percent
+# of the time.
+_FILTERED = (
+    (4_000_000, {"level": 0, "filter": [RowFilter.Entropy], "deflate": Deflaters.libdeflater(10)}),
+    *_LOSSLESS[1:],
+)
+# No filter: they help levels, not numbers of colours. Level 9 would take a fourth of the time of 11 on screenshots, for
+# 7 to 9 percent more bytes.
+_PALETTE = tuple(
     (limit, {"level": 0, "filter": [RowFilter.NoOp], "deflate": Deflaters.libdeflater(level)})
     for limit, level in ((4_000_000, 11), (16_000_000, 10), (MAX_SIDE**2, 6))
 )
@@ -68,7 +76,7 @@ def encode(image: Image, settings: "Settings", score: float | None = None) -> tu
     aim, floor = (_between(points, settings.quality) for points in (_AIMS, _FLOORS))
     quantized = _quantize(image, settings.quality, *((aim, floor) if score is None else (score, score)))
     if quantized is None:
-        return _pack(_save(image, image), image, _LOSSLESS), None
+        return _pack(_save(image, image), image, _FILTERED), None
     palette = _save(quantized, image, compress_level=1)
     exact = _save(image, image, compress_level=1) if image.width * image.height <= _COMPARED_PIXELS else None
     results: list[tuple[bytes, float | None]] = []
