@@ -280,7 +280,7 @@ def test_smallest_keeps_a_source_that_is_smaller() -> None:
 # --- whatever the image ---
 
 SMALL = [Image.new("L", (1, 1), 9), Image.new("LA", (1, 1)), noise(1, 1), noise(9, 7, "RGBA"), noise(20, 20, "L")]
-LONG = [Image.new("L", (16_000, 1)), Image.new("RGB", (1, 16_000), "red"), in_mode("LA", photo(9, 2_000))]
+LONG = [Image.new("L", (8_000, 1)), Image.new("RGB", (1, 8_000), "red"), in_mode("LA", photo(9, 2_000))]
 
 
 @pytest.mark.parametrize("aim", AIMS, ids=repr)
