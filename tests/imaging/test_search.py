@@ -387,6 +387,40 @@ def test_a_size_is_met_within_its_tolerance_where_the_bytes_are_smooth(flower: I
     assert 40_000 * (1 - 3 * SIZE_TOLERANCE) <= len(result.data) <= 40_000
 
 
+def test_the_axis_of_webp_gives_every_quality_back() -> None:
+    for quality in (1, 10, 50, 74.9, 75, 75.1, 90, 100):
+        assert search._QUANTIZER.quality(search._QUANTIZER.of(quality)) == pytest.approx(quality)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_where_steps_of_webp_leave_a_size_out_the_last_try_takes_more_effort_but_not_with_alpha(
+    mode: str, flower: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    methods: list[int | None] = []
+
+    def in_steps(image: Image.Image, settings: Settings, method: int | None = None) -> tuple[bytes, float]:
+        methods.append(method)
+        large = settings.quality > 79.5
+        return bytes((9_850 if method else 10_200) if large else 9_000), settings.quality
+
+    monkeypatch.setattr(ENCODERS["webp"], "encode", in_steps)
+
+    result = search.encode(flower.convert(mode), settings(format="webp", target_bytes=10_000))
+
+    spared = mode == "RGB"
+    assert methods == [None] * (TRIES - spared) + [6] * spared
+    assert len(result.data) == (9_850 if spared else 9_000)
+
+
+def test_a_webp_that_is_lossless_at_every_try_has_no_quality_to_interpolate() -> None:
+    image = drawing(1200, 800)
+
+    result = search.encode(image, settings(format="webp", target_bytes=1_000))
+
+    assert result.quality is None
+    assert len(result.data) > 1_000
+
+
 @pytest.mark.parametrize("rung", range(len(search.PALETTE_QUALITIES) + 1))
 def test_the_best_palette_that_fits_is_found_in_four_tries_and_else_the_least_is_tried(rung: int) -> None:
     asked: list[float] = []

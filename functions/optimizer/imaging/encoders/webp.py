@@ -22,18 +22,25 @@ MAX_SIDE = 16_383  # WEBP_MAX_DIMENSION of libwebp
 
 LARGE_PIXELS = 16_000_000  # above it less effort, so that 50 megapixels still end in time
 SMALL_PIXELS = 300_000  # below it more: 4 percent of the bytes for milliseconds
+MOST_EFFORT = 6
 
 
-def encode(image: Image, settings: "Settings") -> tuple[bytes, float | None]:
+def encode(image: Image, settings: "Settings", method: int | None = None) -> tuple[bytes, float | None]:
+    """Encode as every encoder does, a lossy file with another effort than the image's own where one is given."""
     if settings.lossless:
         return _save(image, None), None
-    lossy = _save(image, settings.quality)
+    lossy = _save(image, settings.quality, method)
     if is_flat(image) and len(exact := _save(image, None)) <= len(lossy):
         return exact, None
     return lossy, settings.quality
 
 
-def _save(image: Image, quality: float | None) -> bytes:
+def spares_effort(image: Image) -> bool:
+    """Return whether MOST_EFFORT is more than what a lossy file gets, and takes at most twice as long."""
+    return _method(image.width * image.height, image.mode.endswith("A"), lossless=False) == MOST_EFFORT - 1
+
+
+def _save(image: Image, quality: float | None, method: int | None = None) -> bytes:
     """Return the file, lossless where there is no quality."""
     lossless = quality is None
     file = BytesIO()
@@ -43,7 +50,7 @@ def _save(image: Image, quality: float | None) -> bytes:
         lossless=lossless,
         # In lossless mode libwebp reads `quality` as effort; 50 at method 2 is where it stops paying.
         quality=50 if lossless else quality,
-        method=_method(image.width * image.height, image.mode.endswith("A"), lossless),
+        method=_method(image.width * image.height, image.mode.endswith("A"), lossless) if method is None else method,
         **{key: image.info[key] for key in ("exif", "xmp", "icc_profile") if key in image.info},
     )
     return file.getvalue()
@@ -60,7 +67,7 @@ def _method(pixels: int, alpha: bool, lossless: bool) -> int:
         return 2
     if alpha:
         return 4
-    return 6 if pixels < SMALL_PIXELS else 5
+    return MOST_EFFORT if pixels < SMALL_PIXELS else MOST_EFFORT - 1
 
 
 def encode_animation(
