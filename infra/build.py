@@ -55,7 +55,7 @@ def build(output: Path, architecture: str, python: str) -> int:
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
     target = ["--target", str(output), "--python-version", python, "--implementation", "cp", "--only-binary", ":all:"]
     platforms = [word for name in PLATFORMS[architecture] for word in ("--platform", name)]
-    requirements = ["-r", str(ROOT / "requirements.txt")]
+    requirements = ["--no-deps", "--require-hashes", "-r", str(ROOT / "locks" / "requirements.txt")]
     done = subprocess.run([*install, *target, *platforms, *requirements], capture_output=True, text=True, check=False)
     if done.returncode:
         raise BuildError(f"the dependencies could not be installed: {done.stderr[-2_000:]}")

@@ -38,7 +38,7 @@ _Loader.add_multi_constructor("!", _intrinsic)
 
 def load_template() -> dict[str, Any]:
     """Return template.yaml with short forms as dictionaries of one key."""
-    template: dict[str, Any] = yaml.load(TEMPLATE.read_text(), _Loader)  # a SafeLoader  # noqa: S506
+    template: dict[str, Any] = _Loader(TEMPLATE.read_text()).get_single_data()
     return template
 
 

@@ -5,8 +5,11 @@
     python3 infra/setup.py dev     and with the tools of tests and lint, a browser and Redis
     python3 infra/setup.py audit   and with the programs of node-tools.txt
     python3 infra/setup.py bench   as dev, and with what bench-tools.txt lists
+    python3 infra/setup.py sbom    as local, and with what lists the packages
+    python3 infra/setup.py load    as dev, and with locust
+    python3 infra/setup.py lock    just what writes locks/
 
-Each part is set up once and again when the file that lists it changes.
+Each part is set up once and again when the file that lists it changes. What pip installs is what locks/ lists, by hash.
 """
 
 import hashlib
@@ -20,6 +23,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 TOOLS = ROOT / ".tools"
+LOCKS = ROOT / "locks"
+DEV_TOOLS = ("aws-sam-cli", "checkov", "cyclonedx-bom", "ministack")
 NODE_PEERS, PYTHON_PEERS = TOOLS / "bench-node", TOOLS / "bench-python"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # Debian's names: a browser, and a font, without which headless Chromium draws no text.
@@ -31,22 +36,29 @@ class SetupError(Exception):
 
 
 def main(target: str) -> int:
-    """Set up the target, `local`, `deploy`, `dev`, `audit` or `bench`. Returns the exit status."""
+    """Set up the target, one of those above. Returns the exit status."""
     try:
         if not os.access(ROOT, os.W_OK):
             raise SetupError(f"the folder {ROOT} cannot be written. Clone the project where you may write.")
-        tests = target in ("dev", "audit", "bench")
+        if target == "lock":
+            install_tools("uv")
+            return 0
+        tests = target in ("dev", "audit", "bench", "load")
         _install_python_packages("dev" if tests else "local")
         install_node_packages(dev=tests)
         if target == "deploy":
             install_tools("aws-sam-cli")
+        if target == "sbom":
+            install_tools("cyclonedx-bom")
         if tests:
-            install_tools()
+            install_tools(*DEV_TOOLS)
             install_system_packages()
         if target == "audit":
             install_node_tools()
         if target == "bench":
             install_peers()
+        if target == "load":
+            install_tools("locust")
     except SetupError as error:
         print(f"Pinch cannot set up: {error}", file=sys.stderr)
         return 1
@@ -54,28 +66,27 @@ def main(target: str) -> int:
 
 
 def _install_python_packages(target: str) -> None:
-    wanted = _digest(*ROOT.glob("requirements*.txt"), ROOT / "constraints.txt", extra=sys.version)
-    _install(VENV, f".{target}-ready", wanted, ["-r", ROOT / f"requirements-{target}.txt"])
+    _install(VENV, f".{target}-ready", f"requirements-{target}.txt")
 
 
-def install_tools(only: str = "") -> None:
-    """Install each line of requirements-tools.txt into .tools/<name>, or just one of them."""
-    for requirement in _listed("requirements-tools.txt"):
-        name = requirement.partition("==")[0]
-        if only in ("", name):
-            _install(TOOLS / name, ".ready", _digest(extra=requirement + sys.version), [requirement])
+def install_tools(*names: str) -> None:
+    """Install these programs of requirements-tools.txt, each into .tools/<name>."""
+    for name in names:
+        _install(TOOLS / name, ".ready", f"{name}.txt")
 
 
-def _install(environment: Path, stamp_name: str, wanted: str, what: list[object]) -> None:
+def _install(environment: Path, stamp_name: str, lock: str) -> None:
     """Install into a virtual environment, made when it is missing, unless its stamp says that this was done."""
     stamp = environment / stamp_name
+    wanted = _digest(LOCKS / lock, extra=sys.version)
     if stamp.exists() and stamp.read_text() == wanted:
         return
     print(f"Setting up {environment.relative_to(ROOT)}; this takes a minute the first time.", flush=True)
     if not (environment / "bin" / "python").exists():
         venv.create(environment, with_pip=True)
+    pip = [environment / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     run(
-        [environment / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *what],
+        [*pip, "--no-deps", "--require-hashes", "-r", LOCKS / lock],  # the lock has all of it
         "the Python packages could not be installed. Check the network and the lines above.",
     )
     stamp.write_text(wanted)
@@ -95,21 +106,19 @@ def install_node_packages(*, dev: bool) -> None:
 
 def install_node_tools() -> None:
     """Install each line of node-tools.txt into .tools/<name>."""
-    for requirement in _listed("node-tools.txt"):
+    for requirement in listed("node-tools.txt"):
         folder = TOOLS / requirement.partition("@")[0]
         _npm_install(folder, folder / ".ready", [_digest(extra=requirement)], requirement)
 
 
 def install_peers() -> None:
     """Install what bench-tools.txt lists, by pip what is pinned in its way and the rest by npm."""
-    listed = _listed("bench-tools.txt")
-    python = [each for each in listed if "==" in each]
-    node = [each for each in listed if "==" not in each]
-    _install(PYTHON_PEERS, ".ready", _digest(extra=f"{python}{sys.version}"), [*python])
+    node = [each for each in listed("bench-tools.txt") if "==" not in each]
+    _install(PYTHON_PEERS, ".ready", "bench-tools.txt")
     _npm_install(NODE_PEERS, NODE_PEERS / ".ready", [_digest(extra=str(node))], *node)
 
 
-def _listed(file: str) -> list[str]:
+def listed(file: str) -> list[str]:
     """Return the requirements of a file, without its comments."""
     lines = (line.partition("#")[0].strip() for line in (ROOT / file).read_text().splitlines())
     return [line for line in lines if line]

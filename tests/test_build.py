@@ -1,5 +1,6 @@
 """The artefact for the other processor, and what the repository must not hold."""
 
+import json
 import re
 import shutil
 import struct
@@ -13,6 +14,8 @@ from time_machine import travel
 
 from infra import build as building
 from infra.build import BuildError, build, find_python, own_architecture, runtime
+from infra.sbom import CYCLONEDX, list_packages
+from tests.packages import locked
 
 ROOT = Path(__file__).parent.parent
 ELF_MACHINE = {"arm64": 183, "x86_64": 62}  # e_machine: EM_AARCH64, EM_X86_64
@@ -39,6 +42,29 @@ def test_the_modules_are_compiled_for_the_runtime_wherever_its_python_is(arm64: 
     compiled = {path.suffixes[0] for path in arm64.rglob("*.pyc")}
 
     assert compiled == ({f".cpython-{runtime().replace('.', '')}"} if find_python(runtime()) else set())
+
+
+def test_the_sbom_lists_just_what_is_deployed_with_licences_and_hashes(arm64: Path, tmp_path: Path) -> None:
+    output = tmp_path / "sbom.json"
+    validate = (
+        "import sys; from cyclonedx.schema import SchemaVersion; from cyclonedx.validation.json import "
+        "JsonStrictValidator; print(JsonStrictValidator(SchemaVersion.V1_6).validate_str(sys.stdin.read()))"
+    )
+
+    list_packages(arm64, output)
+
+    command = [str(CYCLONEDX.with_name("python")), "-c", validate]
+    done = subprocess.run(command, input=output.read_text(), capture_output=True, text=True, check=True)
+    assert done.stdout == "None\n"  # no error
+    sbom = json.loads(output.read_text())
+    assert (sbom["bomFormat"], sbom["specVersion"]) == ("CycloneDX", "1.6")
+    assert sbom["metadata"]["component"]["name"] == "pinch"
+    assert {each["purl"] for each in sbom["components"]} == {
+        f"pkg:pypi/{name}@{version}" for name, version in locked("requirements.txt").items()
+    }
+    for component in sbom["components"]:
+        assert component["licenses"]
+        assert component["externalReferences"][-1]["hashes"]
 
 
 def test_no_secret_is_in_the_repository_or_the_artefact(arm64: Path) -> None:
