@@ -5,6 +5,7 @@ and forwarded_allow_ips does not change it: from what a proxy forwards, Gunicorn
 clients have to reach the container directly, or the proxy has to pass their address on below HTTP (proxy_protocol).
 """  # noqa: N999  # Gunicorn's own name for the file
 
+import gc
 import os
 import sys
 from threading import Event, Thread
@@ -17,6 +18,7 @@ from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped
 from infra import container
 from infra.sweeper import sweep_often
 from optimizer.telemetry import JsonFormatter
+from optimizer.worker import workers as workers_of_images
 
 bind = f"0.0.0.0:{container.config.port}"  # in the container's own network; the deployer chooses what to publish
 workers = int(os.environ.get("WEB_CONCURRENCY") or 4)
@@ -33,6 +35,7 @@ logconfig_dict = {
         "optimizer": {"level": "INFO"},
     },
 }
+gc.freeze()  # what is imported is shared with the workers, as long as no collection writes to it
 control_socket_disable = True  # nobody uses it, and the root file system may be read-only
 
 if workers > 1 and container.config.ratelimit_storage_uri.startswith("memory:"):
@@ -53,5 +56,6 @@ class worker_class(ThreadWorker):  # type: ignore[misc]  # noqa: N801  # Gunicor
 
 
 def post_worker_init(_worker: Any) -> None:
-    """Sweep beside each worker: there is no schedule here."""
+    """Sweep beside each worker, since there is no schedule here, and start what its images are worked on in."""
+    workers_of_images.start()
     Thread(target=sweep_often, args=(container.store, container.config, Event()), daemon=True).start()

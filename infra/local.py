@@ -23,6 +23,7 @@ from infra.sweeper import sweep_often
 from optimizer.app import create_app
 from optimizer.config import Config
 from optimizer.store import TempStore
+from optimizer.worker import workers
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -87,6 +88,8 @@ def start(config: Config, cleanup: ExitStack, stop: threading.Event) -> None:
     if not config.s3_endpoint_url:
         config = embed(config, start_emulator(cleanup))
     ensure_bucket(config)
+    cleanup.callback(workers.stop)
+    workers.start()
     store = TempStore.connect(config)
     with built_page() as folder:
         app = with_page(create_app(config, store), config, folder)

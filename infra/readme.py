@@ -1,4 +1,4 @@
-"""Writes the tables of README.md from where they are declared or kept; `make format` runs it."""
+"""Writes the tables of README.md and SECURITY.md from where they are declared or kept; `make format` runs it."""
 
 import json
 import re
@@ -6,9 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from infra import cost
+from optimizer import limits
+from optimizer.config import Config
+from optimizer.imaging.encoders import ENCODERS
 from optimizer.settings import PROPERTIES
 
 README = Path(__file__).parent.parent / "README.md"
+SECURITY = README.parent / "SECURITY.md"
 AUDIT = README.parent / "docs" / "audit.json"
 AUDITED = (
     *("performance", "accessibility", "best practices", "SEO", "LCP", "TBT", "CLS", "bytes"),
@@ -26,17 +30,42 @@ SCREENS = {
 
 
 def with_tables(text: str) -> str:
-    """Return the README's text with the tables of now."""
+    """Return the text with the tables of now."""
     tables = {
+        "limits": limits_table(),
         "screens": screens_table(),
         "settings": settings_table(),
         "costs": cost.table(cost.kept_results()),
         "audit": audit_table(json.loads(AUDIT.read_text())),
     }
     for name, made in tables.items():
-        section = rf"(?<=<!-- {name}: made by `make format` -->\n).*?(?=\n<!-- end -->)"
-        text = re.sub(section, made.replace("\\", r"\\"), text, flags=re.DOTALL)
+        section = rf"(?<=<!-- {name}: made by `make format` -->\n).*?(?=<!-- end -->)"
+        text = re.sub(section, made.replace("\\", r"\\") + "\n", text, count=1, flags=re.DOTALL)
     return text
+
+
+def limits_table() -> str:
+    """Return a row for each limit."""
+    rows = {
+        "upload": f"{limits.MAX_UPLOAD_BYTES // 2**20} MB",
+        "pixels of a source, and of a result": f"{limits.MAX_PIXELS // 10**6} megapixels",
+        "side of a result": ", ".join(
+            f"{each.TITLE} {each.MAX_SIDE:,}" for each in (ENCODERS["jpeg"], ENCODERS["webp"])
+        ),
+        "frames of an animation": f"{limits.MAX_FRAMES:,}",
+        "pixels of all frames, where it stays one": f"{limits.MAX_ANIMATION_PIXELS // 10**6} megapixels",
+        "scans of a JPEG": f"{limits.MAX_SCANS}",
+        "metadata": f"{limits.MAX_METADATA_BYTES // 2**20} MB",
+        "segments of a JPEG; fill between them": f"{limits.MAX_SEGMENTS:,}; {limits.MAX_FILL_BYTES // 2**10} KB",
+        "chunks of a PNG or WebP; those with a PNG's pixels": f"{limits.MAX_CHUNKS:,}; {limits.MAX_PIXEL_CHUNKS:,}",
+        "time of one image": f"{limits.WORKER_SECONDS} seconds",
+        "address space of one image": f"{limits.WORKER_BYTES // 2**20:,} MB",
+        "form for an upload": f"{limits.UPLOAD_LINK_SECONDS // 60} minutes",
+        "link to a result": f"{limits.DOWNLOAD_LINK_SECONDS // 60} minutes",
+        "retention": f"{Config().retention_minutes} minutes",
+        "requests of one address": Config().rate_limit,
+    }
+    return "\n".join(["| limit | |", "|---|---|", *(f"| {what} | {value} |" for what, value in rows.items())])
 
 
 def screens_table() -> str:
@@ -89,4 +118,5 @@ def _values(schema: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(with_tables(README.read_text()))
+    for path in (README, SECURITY):
+        path.write_text(with_tables(path.read_text()))

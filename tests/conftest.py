@@ -2,9 +2,10 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
@@ -16,8 +17,10 @@ from infra import bundle
 from infra.resources import create_bucket
 from optimizer.app import create_app
 from optimizer.config import Config
-from optimizer.store import TempStore
+from optimizer.store import UPLOADS, TempStore
+from optimizer.worker import Workers
 from tests.emulators import ministack, redis_server
+from tests.leftovers import Leftovers
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -26,6 +29,37 @@ PAGE_ORIGIN = "http://127.0.0.1:5001"
 
 # boto3 insists on credentials; the embedded S3 takes any.
 os.environ["AWS_ACCESS_KEY_ID"] = os.environ["AWS_SECRET_ACCESS_KEY"] = "test"
+
+LEFTOVERS = Leftovers(Config().temp_bucket)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give this process a folder for temporary files, so that what is left in it comes from its tests."""
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())  # where pytest keeps its own, for a while
+    folder = tempfile.TemporaryDirectory(prefix="pinch-tests-", dir=os.environ["PYTEST_DEBUG_TEMPROOT"])
+    os.environ["TMPDIR"] = tempfile.tempdir = folder.name
+    config.add_cleanup(folder.cleanup)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Generator[None, Any, Any]:
+    """What a fixture of several tests makes is no leftover of one."""
+    if fixturedef.scope == "function":
+        return (yield)
+    with LEFTOVERS.sharing():
+        made = yield
+    if isinstance(made, Workers):
+        LEFTOVERS.share_workers(made)
+    return made
+
+
+@pytest.fixture(autouse=True)
+def leftovers() -> Iterator[None]:
+    """Fail a test that leaves a process, a temporary file or an object behind."""
+    before = LEFTOVERS.present()
+    yield
+    left = LEFTOVERS.since(before)
+    assert not left, f"left behind: {sorted(left)}"
 
 
 @pytest.fixture(scope="session")
@@ -62,17 +96,20 @@ def s3_with_bucket(config: Config) -> "S3Client":
     return client
 
 
-@pytest.fixture
-def s3(s3_with_bucket: "S3Client", config: Config) -> "S3Client":
-    """A client on an S3 whose temp bucket is empty."""
-    for key in keys(s3_with_bucket, config):
-        s3_with_bucket.delete_object(Bucket=config.temp_bucket, Key=key)
-    return s3_with_bucket
-
-
 @pytest.fixture(scope="session")
 def connected_store(config: Config) -> TempStore:
-    return TempStore.connect(config)
+    """A store with patience: moto takes seconds for thousands of objects where other tests run."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("optimizer.store.ANSWER_SECONDS", 20)
+        return TempStore.connect(config)
+
+
+@pytest.fixture
+def s3(s3_with_bucket: "S3Client", connected_store: TempStore, config: Config) -> Iterator["S3Client"]:
+    """A client on an S3 whose temp bucket is empty; the sources that a test leaves are discarded, as by their page."""
+    yield s3_with_bucket
+    sources = [key.removeprefix(UPLOADS) for key in keys(s3_with_bucket, config) if key.startswith(UPLOADS)]
+    connected_store.discard(sources)  # whatever else is there is a leftover
 
 
 @pytest.fixture

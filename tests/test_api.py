@@ -8,11 +8,11 @@ from PIL import Image
 
 from optimizer.config import Config
 from optimizer.imaging.encoders import ENCODERS
-from optimizer.imaging.pipeline import optimize
 from optimizer.limits import FILES_PER_REQUEST, IDS_PER_REQUEST, MAX_UPLOAD_BYTES
 from optimizer.openapi import document
 from optimizer.settings import PRESETS, json_schema
 from optimizer.store import TempStore
+from optimizer.worker import workers
 from tests.conftest import keys
 from tests.journey import Call, check_whole_journey, photo, post_form, upload
 
@@ -279,11 +279,13 @@ def test_a_discard_during_an_optimize_leaves_nothing_behind(
 ) -> None:
     upload_id = upload(call, photo())
 
+    optimize = workers.optimize
+
     def optimize_while_the_page_closes(*args: Any) -> Any:
         store.discard([upload_id])
         return optimize(*args)
 
-    monkeypatch.setattr("optimizer.routes.api.optimize", optimize_while_the_page_closes)
+    monkeypatch.setattr(workers, "optimize", optimize_while_the_page_closes)
 
     status, _ = call("POST", f"/api/uploads/{upload_id}/optimize", {})
 

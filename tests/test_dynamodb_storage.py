@@ -1,9 +1,13 @@
 """The contract of `limits` over memory, Redis and DynamoDB on two emulators; then what only DynamoDB promises."""
 
 import multiprocessing
+import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from multiprocessing.context import ForkServerContext
+from multiprocessing.forkserver import ensure_running
 from threading import Thread
 from typing import Any
 from unittest.mock import ANY
@@ -302,10 +306,22 @@ def hammer(uri: str, strategy: str, limit: RateLimitItem, key: str, barrier: Any
         admitted.value += hits
 
 
-@pytest.mark.parametrize("strategy", ["fixed-window", "sliding-window-counter"])
-def test_eight_processes_on_one_key_are_admitted_just_the_limit(uri: str, key: str, strategy: str) -> None:
+@pytest.fixture(scope="session")
+def fork_server() -> ForkServerContext:
+    """What starts processes; it lives as long as this one, and so does its folder, which it removes itself."""
     server = multiprocessing.get_context("forkserver")
     server.set_forkserver_preload([__name__])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(tempfile, "tempdir", os.environ["PYTEST_DEBUG_TEMPROOT"])
+        ensure_running()
+    return server
+
+
+@pytest.mark.parametrize("strategy", ["fixed-window", "sliding-window-counter"])
+def test_eight_processes_on_one_key_are_admitted_just_the_limit(
+    uri: str, key: str, strategy: str, fork_server: ForkServerContext
+) -> None:
+    server = fork_server
     barrier, admitted = server.Barrier(9), server.Value("i", 0)
     limit = RateLimitItemPerMinute(30, 10)  # a window that the hammering stays within
     if time.time() % 600 > 580:

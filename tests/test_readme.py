@@ -12,8 +12,10 @@ import pytest
 from PIL import Image
 
 from infra import cost
-from infra.readme import SCREENS, with_tables
+from infra.readme import SCREENS, SECURITY, with_tables
+from infra.sweeper import MAX_SWEEP_SECONDS
 from optimizer.config import Config
+from optimizer.limits import DOWNLOAD_LINK_SECONDS
 from optimizer.settings import PROPERTIES
 from tests.journey import photo
 from tests.product import running
@@ -24,14 +26,27 @@ README = (ROOT / "README.md").read_text()
 
 def test_the_tables_are_those_of_the_declaration_and_of_the_benchmark() -> None:
     assert with_tables(README) == README
+    assert with_tables(SECURITY.read_text()) == SECURITY.read_text()
     assert cost.table(cost.kept_results()) in README
     assert all(f"| `{name}` |" in README for name in PROPERTIES)
+
+
+def test_the_page_and_the_promises_say_the_numbers_of_the_code() -> None:
+    privacy = (ROOT / "web" / "privacy.html").read_text()
+    minutes = {DOWNLOAD_LINK_SECONDS // 60: ("ten minutes", "zehn Minuten")}
+
+    assert all(word in privacy for word in minutes[DOWNLOAD_LINK_SECONDS // 60])
+    assert privacy.count(f"{Config().retention_minutes} Min") + privacy.count(f"{Config().retention_minutes} min") == 2
+    assert MAX_SWEEP_SECONDS == 5 * 60
+    assert "a sweep every five minutes takes what is two thirds as old" in SECURITY.read_text()
 
 
 def test_every_table_is_made_once_and_every_picture_is_there() -> None:
     pictures = re.findall(r"docs/[\w/-]+\.webp", README)
 
-    assert re.findall("<!-- ([a-z]+): made by `make format` -->", README) == ["screens", "settings", "costs", "audit"]
+    assert re.findall("<!-- ([a-z]+): made by `make format` -->", README) == [
+        *("screens", "settings", "limits", "costs", "audit"),
+    ]
     assert len(pictures) == len(set(pictures)) > len(SCREENS)
     assert all((ROOT / picture).is_file() for picture in pictures)
 

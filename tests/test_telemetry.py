@@ -69,7 +69,7 @@ def test_a_request_is_one_line_with_the_time_of_each_stage(app: Flask, log: Log)
         "status": 201,
     }
     assert second["route"] == "/api/uploads/<upload_id>/optimize"
-    assert list(second["stages"]) == ["count", "find", "wait", "read", "decode", "steps", "encode", "save"]
+    assert list(second["stages"]) == ["count", "find", "wait", "read", "decode", "steps", "encode", "worker", "save"]
     assert sum(second["stages"].values()) <= second["ms"] + 0.1 * len(second["stages"])
     assert (second["source_bytes"], second["result_bytes"]) == (len(data), result["bytes"])
     assert (first["bytes_in"] > 50, first["bytes_out"] > 200) == (True, True)

@@ -4,24 +4,26 @@ import logging
 import uuid
 import warnings
 
+from botocore.exceptions import BotoCoreError, ClientError
 from flask import Flask, Response, json, request
 from flask_limiter import RateLimitExceeded
 from werkzeug.exceptions import HTTPException
 
-from optimizer import telemetry
+from optimizer import telemetry, worker
 from optimizer.config import Config
 from optimizer.limits import MAX_BODY_BYTES
 from optimizer.problems import InternalError, Problem, RateLimited
 from optimizer.rate_limit import create_limiter, is_falling_back, quota_headers
 from optimizer.routes.api import create_api
-from optimizer.store import TempStore
+from optimizer.store import TempStore, storage_unavailable
+from optimizer.worker import Workers
 
 log = logging.getLogger(__name__)
 
 EXPOSED_HEADERS = "Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset"
 
 
-def create_app(config: Config, store: TempStore | None = None) -> Flask:
+def create_app(config: Config, store: TempStore | None = None, workers: Workers = worker.workers) -> Flask:
     """Build the app and everything it holds. `store` stands in for the one that the config names."""
     warnings.filterwarnings("ignore", module="PIL")  # what is broken in somebody's file is no news
     app = Flask(__name__, static_folder=None)
@@ -39,7 +41,7 @@ def create_app(config: Config, store: TempStore | None = None) -> Flask:
     limiter = create_limiter(config)
     limiter.init_app(app)
     logging.getLogger("flask-limiter").setLevel(logging.CRITICAL)  # it would write addresses into the log
-    app.register_blueprint(create_api(config, store or TempStore.connect(config), limiter))
+    app.register_blueprint(create_api(config, store or TempStore.connect(config), limiter, workers))
 
     @app.after_request
     def add_headers(response: Response) -> Response:
@@ -70,7 +72,16 @@ def create_app(config: Config, store: TempStore | None = None) -> Flask:
 
     @app.errorhandler(Problem)
     def refuse(problem: Problem) -> Response:
-        return _answer(problem.status, problem.body())
+        response = _answer(problem.status, problem.body())
+        if problem.retry_after:
+            response.headers["Retry-After"] = str(problem.retry_after)
+        return response
+
+    @app.errorhandler(BotoCoreError)
+    @app.errorhandler(ClientError)
+    def fail_without_storage(error: Exception) -> Response:
+        log.error("the storage failed", exc_info=error)
+        return refuse(storage_unavailable())
 
     @app.errorhandler(RateLimitExceeded)
     def refuse_excess(_: RateLimitExceeded) -> Response:

@@ -2,9 +2,11 @@
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from urllib.parse import quote
 
 MAX_STEM_BYTES = 80  # in UTF-8; disks take 255 for the whole name, and S3 2 KB for all metadata
+MAX_MARKS = 8  # accents on one character; Tibetan has up to six
 # Names that Windows keeps for devices, with any extension (Microsoft, "Naming Files, Paths, and Namespaces").
 _RESERVED = re.compile(r"(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])")
 
@@ -12,9 +14,18 @@ _RESERVED = re.compile(r"(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])")
 def display_name(name: str) -> str:
     """Return the name to say in a sentence: without folders, controls and direction marks, 100 characters at most."""
     base = re.split(r"[/\\]", name[-1_000:])[-1]
-    # C: controls, direction marks, surrogates and unassigned; Z: separators, which become plain spaces.
-    kinds = ((c, unicodedata.category(c)[0]) for c in unicodedata.normalize("NFC", base))
-    return "".join(" " if kind == "Z" else c for c, kind in kinds if kind != "C")[-100:].strip() or "image"
+    return "".join(_readable(unicodedata.normalize("NFC", base)))[-100:].strip() or "image"
+
+
+def _readable(name: str) -> Iterator[str]:
+    marks = 0  # on one character; more would pile up over the lines around it
+    for c in name:
+        kind = unicodedata.category(c)[0]
+        if kind == "C":  # controls, direction marks, surrogates and unassigned
+            continue
+        marks = marks + 1 if kind == "M" else 0
+        if marks <= MAX_MARKS:
+            yield " " if kind == "Z" else c  # separators
 
 
 def safe_stem(name: str) -> str:

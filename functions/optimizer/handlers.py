@@ -6,6 +6,7 @@ gc.disable()  # what is imported stays; looking for garbage in it takes a tenth 
 
 import json
 import logging
+import os
 from base64 import b64decode
 from datetime import UTC, datetime
 from typing import Any
@@ -18,9 +19,13 @@ from optimizer.config import Config
 from optimizer.problems import InternalError, Problem, UnreadableRequest
 from optimizer.store import TempStore
 from optimizer.telemetry import log_as_json
+from optimizer.worker import workers
 
 log = logging.getLogger(__name__)
 log_as_json()
+
+if os.environ.get("_HANDLER") != "optimizer.handlers.sweep":  # Lambda's own; a sweep works on no image
+    workers.start()  # it imports what it needs while this process does
 
 config = Config.from_env()
 store = TempStore.connect(config)

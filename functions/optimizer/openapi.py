@@ -45,7 +45,7 @@ def document() -> Json:
                     "optimizeUpload",
                     "Optimize an uploaded image",
                     {"200": _json_answer("What was made and where it is.", _ref("Result"))},
-                    errors=(404, 409, 413, 415, 422, 429),
+                    errors=(404, 409, 413, 415, 422, 429, 503),
                     body=_ref("Settings"),
                     body_required=False,
                 ),
@@ -55,7 +55,7 @@ def document() -> Json:
                     "discard",
                     "Delete sources and results",
                     {"204": {"description": "They are gone, also when they were before."}},
-                    errors=(413, 422),
+                    errors=(413, 422, 503),
                     body=_ref("Ids"),
                     body_types=("application/json", "text/plain"),
                 )
@@ -165,12 +165,13 @@ def _operation(
 
 
 def _problem_answer(status: int) -> Json:
-    titles = [problem.title for problem in Problem.__subclasses__() if problem.status == status]
+    problems = [problem for problem in Problem.__subclasses__() if problem.status == status]
     answer: Json = {
-        "description": ", or: ".join(titles),
+        "description": ", or: ".join(problem.title for problem in problems),
         "content": {"application/problem+json": {"schema": _ref("Problem")}},
     }
-    return answer | ({"headers": {"Retry-After": {"schema": WHOLE}}} if status == RateLimited.status else {})
+    told = status == RateLimited.status or any(each.retry_after for each in problems)
+    return answer | ({"headers": {"Retry-After": {"schema": WHOLE}}} if told else {})
 
 
 def _json_answer(description: str, schema: Json) -> Json:

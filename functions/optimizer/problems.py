@@ -16,6 +16,7 @@ class Problem(Exception):
     status: ClassVar[int]
     code: ClassVar[str]
     title: ClassVar[str]
+    retry_after: ClassVar[int | None] = None  # seconds, where trying again helps
 
     def __init__(self, detail: str, errors: list[FieldError] | None = None) -> None:
         super().__init__(detail)
@@ -56,12 +57,20 @@ class TooManyScans(Problem):
     status, code, title = 413, "too_many_scans", "The JPEG has too many scans"
 
 
+class TooManyParts(Problem):
+    status, code, title = 413, "too_many_parts", "The file has too many parts or too much metadata"
+
+
 class ResultTooLarge(Problem):
     status, code, title = 422, "result_too_large", "The result would have too many pixels"
 
 
 class DamagedImage(Problem):
     status, code, title = 422, "damaged_image", "The image is damaged"
+
+
+class TooComplex(Problem):
+    status, code, title = 422, "too_complex", "The image takes too much time or memory"
 
 
 class UnknownUpload(Problem):
@@ -78,6 +87,21 @@ class UnknownClient(Problem):
 
 class UnreadableRequest(Problem):
     status, code, title = 400, "unreadable_request", "The request cannot be read"
+
+
+class WorkerFailed(Problem):
+    status, code, title = 503, "worker_failed", "The image could not be worked on"
+    retry_after = 1
+
+
+class StorageUnavailable(Problem):
+    status, code, title = 503, "storage_unavailable", "The storage is unavailable"
+    retry_after = 5
+
+
+class Busy(Problem):
+    status, code, title = 503, "busy", "Too many images at once"
+    retry_after = 5
 
 
 class InternalError(Problem):

@@ -4,26 +4,35 @@ import json
 import logging
 import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from threading import Timer
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, unquote
 
 import boto3
 from botocore.config import Config as ClientConfig
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError
 
 from optimizer.config import Config
 from optimizer.filenames import content_disposition, safe_stem
 from optimizer.limits import DOWNLOAD_LINK_SECONDS, MAX_UPLOAD_BYTES, UPLOAD_LINK_SECONDS
-from optimizer.problems import SourceChanged, UnknownUpload, UploadTooLarge
+from optimizer.problems import SourceChanged, StorageUnavailable, UnknownUpload, UploadTooLarge
 
 if TYPE_CHECKING:
+    from botocore.response import StreamingBody
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef, ObjectIdentifierTypeDef
 
 UPLOADS, RESULTS = "uploads/", "results/"
+# A call that fails does so within 5 seconds, as botocore waits up to one between its attempts.
+CONNECT_SECONDS, ANSWER_SECONDS, ATTEMPTS = 1, 2, 2
+READ_SECONDS = 8  # for all of a source; 25 MB take half a second within a region
+MAX_CLOCK_DIFFERENCE = timedelta(minutes=5)  # S3 refuses signatures from 15 on
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +43,7 @@ class StoredSource:
 
     etag: str
     stem: str
+    kept_until: datetime  # the end of its retention
 
 
 class TempStore:
@@ -44,7 +54,8 @@ class TempStore:
         self._public_client = public_client
         self._bucket = bucket
         # The sweep runs every few minutes: taking what is older than two thirds keeps the promise for the rest.
-        self._max_age = timedelta(minutes=retention_minutes) * 2 / 3
+        self._retention = timedelta(minutes=retention_minutes)
+        self._max_age = self._retention * 2 / 3
 
     @classmethod
     def connect(cls, config: Config) -> Self:
@@ -81,27 +92,38 @@ class TempStore:
     def find_source(self, upload_id: str) -> StoredSource:
         """Tell of the uploaded file.
 
-        Raises UnknownUpload when there is none, UploadTooLarge when S3 was made to take more than its policy allows.
+        Raises UnknownUpload when there is none or its retention has ended, UploadTooLarge when S3 was made to take more
+        than its policy allows.
         """
         head = self._head(UPLOADS + upload_id)
-        if head is None:
+        if head is None or head["LastModified"] + self._retention <= datetime.now(UTC):
             raise _unknown_upload()
         if head["ContentLength"] > MAX_UPLOAD_BYTES:
             raise UploadTooLarge(f"The limit is {MAX_UPLOAD_BYTES // 2**20} MB. Send a smaller file.")
-        return StoredSource(head["ETag"], safe_stem(unquote(head["Metadata"].get("name", ""))))
+        stem = safe_stem(unquote(head["Metadata"].get("name", "")) + ".")  # what is stored has lost its extension
+        return StoredSource(head["ETag"], stem, head["LastModified"] + self._retention)
 
     def read_source(self, upload_id: str, etag: str) -> bytes:
-        """Return the uploaded bytes of this version; raises UnknownUpload or SourceChanged when it is gone."""
+        """Return the uploaded bytes of this version.
+
+        Raises UnknownUpload or SourceChanged when it is gone, StorageUnavailable when they do not come in time.
+        """
+        ends = monotonic() + READ_SECONDS
+        body = self._open(upload_id, etag)
         try:
-            answer = self._client.get_object(Bucket=self._bucket, Key=UPLOADS + upload_id, IfMatch=etag)
+            return _all_of(body, ends)
+        except (ReadTimeoutError, ResponseStreamingError, IncompleteReadError):  # what botocore does not try again
+            return _all_of(self._open(upload_id, etag), ends)
+
+    def _open(self, upload_id: str, etag: str) -> "StreamingBody":
+        try:
+            return self._client.get_object(Bucket=self._bucket, Key=UPLOADS + upload_id, IfMatch=etag)["Body"]
         except ClientError as error:
             if _status(error) == HTTPStatus.PRECONDITION_FAILED:
                 raise SourceChanged("The upload was replaced meanwhile. Optimize it again.") from error
             if _is_missing(error):
                 raise _unknown_upload() from error
             raise
-        with answer["Body"] as body:
-            return body.read()
 
     def find_record(self, upload_id: str, digest: str) -> dict[str, Any] | None:
         """Return what `save_result` kept for these settings, or None."""
@@ -129,11 +151,18 @@ class TempStore:
             self._delete([key])
             raise _unknown_upload()
 
-    def presign_download(self, upload_id: str, digest: str) -> dict[str, str]:
-        """Return `url`, a link to a saved result, and `expires_at`."""
+    def presign_download(self, upload_id: str, digest: str, kept_until: datetime) -> dict[str, str]:
+        """Return `url`, a link to a saved result that outlives no retention, and `expires_at`.
+
+        Raises UnknownUpload when that has ended.
+        """
+        left = int((kept_until - datetime.now(UTC)).total_seconds())
+        if left < 1:
+            raise _unknown_upload()
+        seconds = min(DOWNLOAD_LINK_SECONDS, left)
         params = {"Bucket": self._bucket, "Key": f"{RESULTS}{upload_id}/{digest}"}
-        url = self._public_client.generate_presigned_url("get_object", params, ExpiresIn=DOWNLOAD_LINK_SECONDS)
-        return {"url": url, "expires_at": _seconds_from_now(DOWNLOAD_LINK_SECONDS)}
+        url = self._public_client.generate_presigned_url("get_object", params, ExpiresIn=seconds)
+        return {"url": url, "expires_at": _seconds_from_now(seconds)}
 
     def discard(self, upload_ids: list[str]) -> None:
         """Delete the sources and all results of these uploads. Deleting what is not there is no error."""
@@ -144,17 +173,20 @@ class TempStore:
         """Delete every object older than two thirds of the retention, and return how many there were.
 
         The results of an upload go with its source, also younger ones: the promise counts from the upload.
-        Raises RuntimeError when S3 did not delete all of them, after it was asked to; the next sweep tries again.
+        Raises StorageUnavailable when S3 did not delete all of them; the next sweep tries again.
         """
-        uploads = [obj["Key"] for obj in self._list(UPLOADS) if now - obj["LastModified"] > self._max_age]
-        swept = {key.removeprefix(UPLOADS) for key in uploads}
-        results = [
-            obj["Key"]
-            for obj in self._list(RESULTS)
-            if now - obj["LastModified"] > self._max_age or obj["Key"].split("/")[1] in swept
-        ]
-        self._delete(uploads + results)
-        return len(uploads + results)
+
+        def is_old(obj: Any) -> bool:
+            return bool(now - obj["LastModified"] > self._max_age)
+
+        # Listed first: a result that has no source by then is what a discard that failed halfway has left.
+        results = list(self._list(RESULTS))
+        sources = list(self._list(UPLOADS))
+        young = {obj["Key"].removeprefix(UPLOADS) for obj in sources if not is_old(obj)}
+        old = [obj["Key"] for obj in sources if is_old(obj)]
+        old += [obj["Key"] for obj in results if is_old(obj) or obj["Key"].split("/")[1] not in young]
+        self._delete(old)
+        return len(old)
 
     def _head(self, key: str) -> "HeadObjectOutputTypeDef | None":
         try:
@@ -175,7 +207,8 @@ class TempStore:
             answer = self._client.delete_objects(Bucket=self._bucket, Delete={"Objects": objects, "Quiet": True})
             errors += answer.get("Errors", [])
         if errors:
-            raise RuntimeError(f"S3 did not delete {len(errors)} objects: {errors[0].get('Message')}")
+            log.error("S3 did not delete %d objects: %s", len(errors), errors[0].get("Message"))
+            raise storage_unavailable()
 
 
 def _s3_client(region: str, endpoint_url: str | None) -> "S3Client":
@@ -190,11 +223,32 @@ def _s3_client(region: str, endpoint_url: str | None) -> "S3Client":
                 # Else us-east-1 is s3.amazonaws.com: another name than the bucket's own, which the page's policy knows.
                 "us_east_1_regional_endpoint": "regional",
             },
-            connect_timeout=2,
-            read_timeout=10,
-            retries={"mode": "standard", "total_max_attempts": 2},
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=ANSWER_SECONDS,
+            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
         ),
     )
+
+
+def _all_of(body: "StreamingBody", ends: float) -> bytes:
+    """Return what the body holds; raises StorageUnavailable when it does not end by then."""
+    # A part is read until it is full: each wait for the next bytes is bounded, but not how many there are.
+    watch = Timer(max(0, ends - monotonic()), _give_up, [body])
+    watch.start()
+    try:
+        with body:  # whose own name for itself would not check the length
+            return b"".join(body.iter_chunks(2**16))
+    except ReadTimeoutError as error:
+        if monotonic() >= ends:
+            raise storage_unavailable() from error
+        raise
+    finally:
+        watch.cancel()
+
+
+def _give_up(body: "StreamingBody") -> None:
+    with suppress(AttributeError):  # it just ended
+        body.set_socket_timeout(0.001)
 
 
 def _status(error: ClientError) -> int:
@@ -202,10 +256,20 @@ def _status(error: ClientError) -> int:
 
 
 def _is_missing(error: ClientError) -> bool:
-    """Tell whether the object is not there; S3 says 403 for that where listing is not allowed."""
+    """Tell whether the object is not there; S3 says 403 for that where listing is not allowed, or to a wrong clock."""
     if _status(error) == HTTPStatus.FORBIDDEN:
+        said = error.response["ResponseMetadata"].get("HTTPHeaders", {}).get("date")
+        off = datetime.now(UTC) - parsedate_to_datetime(said) if said else timedelta()
+        if abs(off) > MAX_CLOCK_DIFFERENCE:
+            log.error("this machine's clock is %d seconds ahead of S3's", off.total_seconds())
+            return False
         log.warning("S3 answered 403; if it does so for objects that are there, the function's policy is wrong")
     return _status(error) in (HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN)
+
+
+def storage_unavailable() -> StorageUnavailable:
+    """Return the problem of a request that S3 did not serve."""
+    return StorageUnavailable("The storage does not answer as it should. Try again in a few seconds.")
 
 
 def _unknown_upload() -> UnknownUpload:

@@ -44,6 +44,20 @@ def lap(stage: str) -> None:
         record.last_lap = now
 
 
+def stages() -> dict[str, float]:
+    """Return the milliseconds of the stages that have ended; none outside a request."""
+    record = _record.get()
+    return record.stages if record else {}
+
+
+def add_stages(more: dict[str, float]) -> None:
+    """Add stages that another process has timed; the next one has what is left. Does nothing outside a request."""
+    record = _record.get()
+    if record:
+        record.stages |= more
+        record.last_lap += sum(more.values()) / 1_000
+
+
 def note(**fields: Any) -> None:
     """Add fields to the request's line. Does nothing outside a request."""
     record = _record.get()

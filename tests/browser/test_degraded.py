@@ -291,7 +291,7 @@ def test_what_is_said_of_images_is_all_german(open_visit: OpenVisit, sentences: 
     page.get_by_role("combobox", name="Autoqualität").select_option("Hoch")
     page.get_by_role("spinbutton", name="Zielgröße").fill("1")
     page.keyboard.press("Tab")
-    expect(result).to_contain_text("1 KB sind nicht erreichbar")
+    expect(result).to_contain_text("1 KB sind mit diesen Einstellungen nicht erreichbar")
     expect(result).to_contain_text(
         re.compile(r"Qualität \d+ · Ähnlichkeit \d+Geringe Ähnlichkeit: Kompression sichtbar")
     )

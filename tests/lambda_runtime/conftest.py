@@ -12,6 +12,7 @@ import pytest
 
 from infra.build import build, own_architecture
 from infra.resources import create_bucket, create_table
+from tests.conftest import LEFTOVERS
 from tests.lambda_runtime.runtime import Runtime, lambda_runtime
 
 PAGE = "https://page.example"
@@ -56,7 +57,8 @@ def start_function(
 
         def start(handler: str, **environ: str) -> Runtime:
             log = tmp_path_factory.mktemp("log") / handler
-            return functions.enter_context(lambda_runtime(artefact, handler, log, **cloud | environ))
+            with LEFTOVERS.sharing():
+                return functions.enter_context(lambda_runtime(artefact, handler, log, **cloud | environ))
 
         yield start
 

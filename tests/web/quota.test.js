@@ -148,3 +148,25 @@ test('a request that is dropped after it was sent counts as one of those that ar
   await pass(context, 1_000);
   assert.equal(task.mock.callCount(), 0);
 });
+
+test('what the server cannot serve now is asked twice more, later than it said, and then given up', async (context) => {
+  const { quota } = setUp(context);
+  quota.note(30, 60);
+  const task = mock.fn(async () => Promise.reject({ status: 503, retryAfter: 2 }));
+  const told = mock.fn();
+  quota.run(task).catch(told);
+  await pass(context, 1_900);
+  assert.equal(task.mock.callCount(), 1);
+  await pass(context, 9_000);
+  assert.equal(task.mock.callCount(), 3);
+  assert.equal(told.mock.calls[0]?.arguments[0].status, 503);
+});
+
+test('an error of the server itself is not asked again', async (context) => {
+  const { quota } = setUp(context);
+  quota.note(30, 60);
+  const task = mock.fn(async () => Promise.reject({ status: 500, retryAfter: 2 }));
+  quota.run(task).catch(() => {});
+  await pass(context, 9_000);
+  assert.equal(task.mock.callCount(), 1);
+});

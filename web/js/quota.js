@@ -7,6 +7,7 @@ const CALM_MS = 1500;
 const POLL_MS = 250;
 /** A longer wait is a pause, and is told. */
 const MAX_SPACING_MS = 5_000;
+const MAX_RETRIES = 2;
 
 export class Quota {
   #limit;
@@ -30,14 +31,15 @@ export class Quota {
   }
 
   /**
-   * Do a counted request when it is admitted, and again after a pause as often as the server answers 429.
+   * Do a counted request when it is admitted, and again after a pause as often as the server answers 429, or twice
+   * when it is not able to serve it now (503).
    * @template T
    * @param {() => Promise<T>} task
    * @param {{signal?: AbortSignal, batch?: () => boolean}} [options] `batch`: it leaves the last few requests to others
    * @returns {Promise<T>}
    */
   async run(task, { signal, batch = () => false } = {}) {
-    for (;;) {
+    for (let retries = 0; ; ) {
       await this.#admission(batch, signal);
       try {
         return await task();
@@ -47,8 +49,10 @@ export class Quota {
         );
         // It was counted, and what the server says beside its answer will never be read.
         if (signal?.aborted) this.#remaining -= 1;
-        if (status !== 429) throw error;
-        this.#blockedUntil = Date.now() + Number(retryAfter) * 1000;
+        if (status === 429) this.#blockedUntil = Date.now() + Number(retryAfter) * 1000;
+        else if (status !== 503 || retries++ === MAX_RETRIES) throw error;
+        // Not all at the same moment.
+        else await after(Number(retryAfter) * 1000 * (1 + Math.random()));
       } finally {
         this.#underway -= 1;
       }

@@ -114,7 +114,8 @@ export const strings = {
   'result.removed': 'Entfernt: {list}',
   'found.quality': 'Qualität {quality}',
   'found.similarity': 'Ähnlichkeit {value}',
-  'found.missed': '{size} sind mit diesen Einstellungen nicht erreichbar. Kleiner geht es mit weniger Pixeln.',
+  'found.missed':
+    '{size} sind mit diesen Einstellungen nicht erreichbar. Kleiner geht es mit weniger Pixeln.',
   'similarity.same': 'Nicht zu unterscheiden: Kompression unsichtbar',
   'similarity.high': 'Hohe Ähnlichkeit: Kompression kaum sichtbar',
   'similarity.good': 'Gute Ähnlichkeit: Kompression nur nah sichtbar',
@@ -267,6 +268,16 @@ export const strings = {
   'problem.too_many_frames': 'Die Animation hat zu viele Bilder. Bitte eine kürzere hinzufügen.',
   'problem.too_many_scans':
     'Dieses JPEG hat zu viele Durchgänge. Bitte neu speichern und noch einmal hinzufügen.',
+  'problem.too_many_parts':
+    'Die Datei hat zu viele Teile oder zu viele Metadaten. Bitte neu speichern und hinzufügen.',
+  'problem.too_complex':
+    'Das Bild braucht zu viel Zeit oder Speicher. Bitte kleiner skalieren oder ein anderes Format wählen.',
+  'problem.worker_failed':
+    'Das Bild ließ sich nicht bearbeiten. Bitte noch einmal versuchen oder das Bild neu exportieren.',
+  'problem.storage_unavailable':
+    'Der Speicher antwortet nicht. Bitte in ein paar Sekunden noch einmal versuchen.',
+  'problem.busy':
+    'Gerade sind es zu viele Bilder. Bitte in ein paar Sekunden noch einmal versuchen.',
   'problem.result_too_large':
     'Das Ergebnis hätte zu viele Pixel. Bitte kleiner skalieren oder ein anderes Format wählen.',
   'problem.damaged_image':

@@ -1,10 +1,11 @@
-"""What the three file formats wrap pixels in: removing metadata without decoding, and reading PNG without traps."""
+"""What the three file formats wrap pixels in: their parts, removing metadata without decoding, PNG without traps."""
 
 import re
 import zlib
 from collections.abc import Iterator
 
 MAX_TEXT_BYTES = 4 * 2**20  # of all texts of a PNG, inflated
+MAX_UNREADABLE_TEXTS = 16  # of a PNG; each may cost the inflating of MAX_TEXT_BYTES for nothing, 10 ms
 MAX_PROFILE_BYTES = 2**20  # of an inflated ICC profile; Pillow reads no longer one
 
 
@@ -13,47 +14,50 @@ def strip_losslessly(data: bytes, format: str) -> bytes:
     return {"jpeg": _strip_jpeg, "png": _strip_png, "webp": _strip_webp}[format](data)
 
 
-_EOI, _SOS, _COM, _APP0, _APP14, _APP15 = 0xD9, 0xDA, 0xFE, 0xE0, 0xEE, 0xEF
-_STANDALONE = frozenset([0x00, 0x01, *range(0xD0, 0xD9)])  # stuffing, TEM, RSTn and SOI have no length
-_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8]", re.DOTALL)
-_FILL = re.compile(rb"\xff+")
+SOS, EOI = 0xDA, 0xD9
+_COM, _APP0, _APP1, _APP14, _APP15 = 0xFE, 0xE0, 0xE1, 0xEE, 0xEF
+# Any number of fill bytes may stand before a marker. Stuffing, TEM, RSTn and SOI have no length.
+_FILL_OR_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8]", re.DOTALL)
+_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]", re.DOTALL)
 
 
 def _strip_jpeg(data: bytes) -> bytes:
     """Keep what decoding needs: of APPn only JFIF and Adobe, which tell the colour space; no COM."""
-    kept = [_kept_segment(marker, segment) for marker, segment in _jpeg_segments(data)]
-    return b"".join([data[:2], *kept, b"\xff", bytes([_EOI])])
+    kept = [_kept_segment(marker, data[start:end]) for marker, start, end in jpeg_segments(data)]
+    return b"".join([data[:2], *kept, b"\xff", bytes([EOI])])
 
 
-def count_jpeg_scans(data: bytes) -> int:
-    """Return how many scans a decoder would have to make; each costs it a pass over the whole image."""
-    return sum(marker == _SOS for marker, _ in _jpeg_segments(data))
-
-
-def _jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield marker and bytes of each segment up to the end of the picture (ITU T.81 annex B), scans with their data."""
-    position = 2
-    while True:
-        position = data.find(b"\xff", position)  # decoders skip junk before a marker
-        if position < 0 or position + 1 >= len(data) or data[position + 1] == _EOI:
+def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield marker, start and end of each segment up to EOI, the end of the picture, scans with their data (ITU T.81
+    annex B). What lies between two of them is fill, or junk that decoders skip.
+    """
+    end = 2
+    while found := _MARKER.search(data, end):
+        start, marker = found.start(), data[found.start() + 1]
+        if marker == EOI:
+            yield marker, start, start + 2
             return
-        marker = data[position + 1]
-        if marker == 0xFF:  # any number of fill bytes may stand before a marker
-            position = _FILL.match(data, position).end() - 1  # type: ignore[union-attr]  # it is there
-        elif marker in _STANDALONE:
-            position += 2
-        else:
-            end = position + 2 + int.from_bytes(data[position + 2 : position + 4])
-            if marker == _SOS:
-                end = _scan_end(data, end)
-            yield marker, data[position:end]
-            position = end
+        end = start + 2 + int.from_bytes(data[start + 2 : start + 4])
+        if marker == SOS:
+            end = _scan_end(data, end)
+        yield marker, start, end
 
 
 def _scan_end(data: bytes, position: int) -> int:
     """Return where the entropy-coded data ends: at the next marker that is neither stuffing nor RSTn."""
-    marker = _MARKER.search(data, position)
-    return marker.start() if marker else len(data)
+    found = _FILL_OR_MARKER.search(data, position)
+    return found.start() if found else len(data)
+
+
+def take_exif_out(data: bytes) -> tuple[bytes, bytes]:
+    """Return the JPEG without its EXIF, and that, put together from all segments as Pillow does it."""
+    kept, exif, position = [], [], 0
+    for marker, start, end in jpeg_segments(data):
+        if marker == _APP1 and data[start + 4 : start + 10] == b"Exif\0\0":
+            kept.append(data[position:start])
+            exif.append(data[start + 10 : end])
+            position = end
+    return b"".join([*kept, data[position:]]) if exif else data, b"".join(exif)
 
 
 def _kept_segment(marker: int, segment: bytes) -> bytes:
@@ -62,18 +66,18 @@ def _kept_segment(marker: int, segment: bytes) -> bytes:
         return b"\xff\xe0\0\x10" + segment[4:16] + b"\0\0"
     if marker == _APP14 and segment[4:9] == b"Adobe" and len(segment) >= 16:
         return b"\xff\xee\0\x0e" + segment[4:16]
-    return b"" if _APP0 <= marker <= _APP15 or marker == _COM else segment
+    return b"" if _APP0 <= marker <= _APP15 or marker in (_COM, EOI) else segment
 
 
-_WEBP_PIXELS = frozenset([b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF"])
+WEBP_PIXELS = frozenset([b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF"])
 _WEBP_METADATA_FLAGS = 0b0010_1100  # ICC, EXIF and XMP in the first byte of VP8X
 
 
 def _strip_webp(data: bytes) -> bytes:
     """Keep the chunks that hold pixels (WebP container specification), with the flags that say so."""
     body = bytearray(b"WEBP")
-    for kind, content in _webp_chunks(data):
-        if kind in _WEBP_PIXELS:
+    for kind, content in webp_chunks(data):
+        if kind in WEBP_PIXELS:
             flags = bytes([content[0] & ~_WEBP_METADATA_FLAGS]) if kind == b"VP8X" else content[:1]
             payload = flags + content[1:]
             body += kind + len(payload).to_bytes(4, "little") + payload + b"\0" * (len(payload) % 2)
@@ -82,11 +86,11 @@ def _strip_webp(data: bytes) -> bytes:
 
 def read_webp_animation(data: bytes) -> tuple[int, int]:
     """Return the background of an animated WebP (BGRA, the least byte first) and how often it plays; 0 is for ever."""
-    content = next(content for kind, content in _webp_chunks(data) if kind == b"ANIM")
+    content = next(content for kind, content in webp_chunks(data) if kind == b"ANIM")
     return int.from_bytes(content[:4], "little"), int.from_bytes(content[4:6], "little")
 
 
-def _webp_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def webp_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     position = 12
     end = 8 + int.from_bytes(data[4:8], "little")
     while position + 8 <= min(end, len(data)):
@@ -95,14 +99,23 @@ def _webp_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         position += 8 + size + size % 2
 
 
+def padded_webp(data: bytes) -> bytes:
+    """Return the WebP with the byte that makes its last chunk even, forgotten by some writers; libwebp wants it."""
+    end = 8 + int.from_bytes(data[4:8], "little")
+    needed = 12 + sum(8 + len(content) + len(content) % 2 for _, content in webp_chunks(data))
+    if needed == end + 1 and len(data) >= end:  # nor does the file's length count it
+        return data[:4] + (end - 7).to_bytes(4, "little") + data[8:end] + b"\0" + data[end:]
+    return data + b"\0" if needed == end == len(data) + 1 else data
+
+
 # Chunks without which the pixels cannot be decoded (PNG specification, 3rd edition), with those of animations,
-_PNG_PIXELS = frozenset(b"IHDR PLTE tRNS IDAT IEND acTL fcTL fdAT".split())
+PNG_PIXELS = frozenset(b"IHDR PLTE tRNS IDAT IEND acTL fcTL fdAT".split())
 # and those that say what colours the numbers mean.
 _PNG_COLORS = frozenset(b"gAMA cHRM sRGB cICP sBIT".split())
 _PNG_TEXTS = frozenset(b"tEXt zTXt iTXt".split())
 
 
-def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yield kind and bytes of each chunk, whole with length and CRC, up to the end; a cut one as far as it goes."""
     position = 8
     kind = b""
@@ -114,8 +127,8 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _strip_png(data: bytes) -> bytes:
-    keep = _PNG_PIXELS | _PNG_COLORS
-    return data[:8] + b"".join(chunk for kind, chunk in _png_chunks(data) if kind in keep)
+    keep = PNG_PIXELS | _PNG_COLORS
+    return data[:8] + b"".join(chunk for kind, chunk in png_chunks(data) if kind in keep)
 
 
 def take_png_apart(data: bytes) -> tuple[bytes, dict[str, str]]:
@@ -129,17 +142,24 @@ def take_png_apart(data: bytes) -> tuple[bytes, dict[str, str]]:
     pixels: list[bytes] = []
     described: list[bytes] = []
     texts: dict[str, str] = {}
-    room = MAX_TEXT_BYTES
-    for kind, chunk in _png_chunks(data):
-        if kind in _PNG_PIXELS:
+    room, unreadable = MAX_TEXT_BYTES, 0
+    profiles = 0
+    for kind, chunk in png_chunks(data):
+        if kind in PNG_PIXELS:
             pixels.append(chunk)
-        elif (kind == b"eXIf" and _is_intact(chunk)) or (kind == b"iCCP" and _has_profile(chunk)):
+        elif kind == b"iCCP":
+            profiles += 1
+            if profiles == 1 and _has_profile(chunk):  # a PNG has one; to inflate thousands would take long
+                described.append(chunk)
+        elif kind == b"eXIf" and _is_intact(chunk):
             described.append(chunk)
-        elif kind in _PNG_TEXTS and _is_intact(chunk):
+        elif kind in _PNG_TEXTS and unreadable < MAX_UNREADABLE_TEXTS and _is_intact(chunk):
             keyword, text = _png_text(kind, chunk[8:-4], room)
             room -= len(text)
             if text:
                 texts[keyword] = text
+            elif kind != b"tEXt":
+                unreadable += 1
     return b"".join([data[:8], *pixels[:1], *described, *pixels[1:]]), texts
 
 

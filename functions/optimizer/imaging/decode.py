@@ -6,20 +6,14 @@ from io import BytesIO
 from typing import Any
 
 from PIL import Image as pillow
-from PIL.Image import DecompressionBombError, Image
+from PIL.Image import Image
 
-from optimizer.imaging.containers import count_jpeg_scans, take_png_apart
+from optimizer.imaging.containers import padded_webp, take_exif_out, take_png_apart
 from optimizer.imaging.encoders import ENCODERS
-from optimizer.imaging.metadata import Info, clean_info, orientation, with_orientation
-from optimizer.limits import MAX_FRAMES, MAX_PIXELS, MAX_SCANS, MAX_UPLOAD_BYTES
-from optimizer.problems import (
-    DamagedImage,
-    TooManyFrames,
-    TooManyPixels,
-    TooManyScans,
-    UnsupportedType,
-    UploadTooLarge,
-)
+from optimizer.imaging.header import check_size, damaged, read_header
+from optimizer.imaging.metadata import Info, clean_info, is_bounded, orientation, with_orientation
+from optimizer.limits import MAX_UPLOAD_BYTES
+from optimizer.problems import DamagedImage, UploadTooLarge
 
 
 @dataclass(frozen=True)
@@ -49,7 +43,9 @@ class Source:
         except MemoryError:
             raise
         except Exception as error:  # the plugins raise OSError, SyntaxError, ValueError, EOFError and more
-            raise _damaged(self.format) from error
+            raise damaged(ENCODERS[self.format].TITLE) from error
+        if self._image.mode == "P" and self._image.palette is None:
+            raise damaged(ENCODERS[self.format].TITLE)
         self._image.info = dict(self.info)
         return self._image
 
@@ -71,10 +67,10 @@ class Source:
             except MemoryError:
                 raise
             except Exception as error:  # as in load
-                raise _damaged(self.format) from error
+                raise damaged(ENCODERS[self.format].TITLE) from error
             milliseconds = film.info["duration"]
             if milliseconds < 0:  # libwebp counts them in 31 bits: over 24 days it starts again below zero
-                raise _damaged(self.format)
+                raise damaged(ENCODERS[self.format].TITLE)
             frame = film.copy()  # the next one is decoded into the same memory
             frame.info = dict(needed if index else self.info)
             yield frame, milliseconds
@@ -83,31 +79,23 @@ class Source:
 def open_source(data: bytes) -> Source:
     """Read the header of a JPEG, PNG or WebP file, by its content alone.
 
-    Raises UploadTooLarge, UnsupportedType, TooManyScans, DamagedImage, TooManyPixels or TooManyFrames.
+    Raises UploadTooLarge, DamagedImage and what `read_header` raises.
     """
     if not data:
         raise DamagedImage("This file is empty. Choose it again, or export the image again.")
     if len(data) > MAX_UPLOAD_BYTES:
         raise UploadTooLarge(f"The limit is {MAX_UPLOAD_BYTES // 2**20} MB. Send a smaller file.")
-    format = _sniff(data)
-    if format is None:
-        raise UnsupportedType(
-            "This file is not a JPEG, PNG or WebP image. Convert it to one of these and send it again."
-        )
-    if format == "jpeg" and count_jpeg_scans(data) > MAX_SCANS:
-        raise TooManyScans(f"The limit is {MAX_SCANS} scans. Save this JPEG again and send that.")
+    header = read_header(data)
+    if header.format == "webp":
+        data = padded_webp(data)
     try:
-        image, info, frames = _open(data, format)
-    except DecompressionBombError as error:
-        raise _too_many_pixels() from error
+        image, info, frames = _open(data, header.format)
+    except MemoryError:
+        raise
     except Exception as error:  # as in Source.load
-        raise _damaged(format) from error
-    if image.width * image.height > MAX_PIXELS:
-        raise _too_many_pixels()
-    if frames > MAX_FRAMES:
-        raise TooManyFrames(f"The limit is {MAX_FRAMES} frames. Send a shorter animation.")
-    bits = data[24] if format == "png" else 8  # IHDR holds the bit depth there
-    return Source(data, format, image.width, image.height, bits, frames, info, image)
+        raise damaged(ENCODERS[header.format].TITLE) from error
+    check_size(image.width, image.height, frames)  # whatever the walk has read, this is what is decoded
+    return Source(data, header.format, image.width, image.height, header.bits, frames, info, image)
 
 
 def read_info(data: bytes, format: str) -> Info:
@@ -123,7 +111,12 @@ def _open(data: bytes, format: str) -> tuple[Image, Info, int]:
         info = clean_info(image.info, texts)
         if "transparency" in info:
             info["transparency"] = _eight_bit(info["transparency"], depth=data[24], color_type=data[25])
+            if image.mode == "P" and image.palette:
+                _fit(info, len(image.palette.palette) // 3)
     else:
+        if format == "jpeg":
+            without, exif = take_exif_out(data)
+            data = data if is_bounded(exif) else without  # Pillow looks for the density in it
         image = pillow.open(BytesIO(data), formats=[format.upper()])
         info = clean_info(image.info, {})
     # A JPEG of several pictures (MPO, as phones write it) is no animation: its first one is the picture.
@@ -139,24 +132,13 @@ def _eight_bit(transparency: Any, depth: int, color_type: int) -> Any:
     return {2: transparency * 85, 4: transparency * 17, 16: transparency >> 8}.get(depth, transparency)
 
 
+def _fit(info: Info, colors: int) -> None:
+    """Forget the transparency of colours that a palette does not have."""
+    transparency = info["transparency"]
+    if isinstance(transparency, bytes):
+        info["transparency"] = transparency[:colors]
+    elif transparency >= colors:
+        del info["transparency"]
+
+
 _PALETTE = 3  # color type in IHDR
-
-
-def _sniff(data: bytes) -> str | None:
-    if data.startswith(b"\xff\xd8\xff"):
-        return "jpeg"
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "png"
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return "webp"
-    return None
-
-
-def _damaged(format: str) -> DamagedImage:
-    return DamagedImage(
-        f"This {ENCODERS[format].TITLE} file is damaged or cut off. Export the image again and send that."
-    )
-
-
-def _too_many_pixels() -> TooManyPixels:
-    return TooManyPixels(f"The limit is {MAX_PIXELS // 10**6} megapixels. Make the image smaller and send it again.")

@@ -1,7 +1,8 @@
 """What an image carries beside its pixels, under known keys with known types."""
 
+import struct
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from PIL.ExifTags import IFD, Base
 from PIL.Image import Exif
@@ -10,6 +11,11 @@ Info = dict[str | tuple[int, int], Any]
 
 _BYTES_KEYS = ("exif", "icc_profile", "xmp", "comment")
 MAX_EXIF_BYTES = 2**18  # of a block whose values are decoded; of a longer one only the orientation is read
+MAX_EXIF_VALUE_BYTES = 2**24  # of all values together, many times what the longest EXIF holds
+_MOST_DIRECTORIES = 64  # a camera writes five
+_DIRECTORIES = frozenset([IFD.Exif, IFD.GPSInfo, IFD.Interop])
+_TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}
+_ORDERS: dict[str, Literal["little", "big"]] = {"<": "little", ">": "big"}
 _EXIF_PREFIX = b"Exif\0\0"  # JPEG has it, PNG and WebP do not; Pillow's JPEG writer expects it
 _XMP_TEXT = "XML:com.adobe.xmp"
 _RAW_EXIF = "Raw profile type exif"  # how ImageMagick stored EXIF in PNG before PNG had a chunk for it
@@ -30,6 +36,8 @@ def clean_info(info: Mapping[Any, Any], text: Mapping[str, str]) -> Info:
         del rest[_RAW_EXIF]
     if "exif" in clean and not clean["exif"].startswith(_EXIF_PREFIX):
         clean["exif"] = _EXIF_PREFIX + clean["exif"]
+    if not is_bounded(clean.get("exif", b"")):
+        del clean["exif"]
     if rest:
         clean["text"] = rest
     for key, kind in (("photoshop", dict), ("transparency", int | bytes | tuple)):
@@ -44,6 +52,33 @@ def _hex_exif(text: str) -> bytes:
         return bytes.fromhex("".join(text.split("\n")[3:]))
     except ValueError:
         return b""
+
+
+def is_bounded(block: bytes) -> bool:
+    """Tell whether reading EXIF copies no more than MAX_EXIF_VALUE_BYTES: each of 65,535 entries may name the whole
+    block as its value.
+    """
+    tiff = block.removeprefix(_EXIF_PREFIX)
+    order = "<" if tiff[:2] == b"II" else ">"
+    pending, seen, copied = [4], set(), 0  # where the place of a directory stands
+    while pending:
+        at = int.from_bytes(tiff[(place := pending.pop()) : place + 4], _ORDERS[order])
+        if at in seen or at < 8 or at + 2 > len(tiff):
+            continue
+        seen.add(at)
+        count = min(struct.unpack_from(order + "H", tiff, at)[0], (len(tiff) - at - 2) // 12)
+        behind = at + 2 + 12 * count
+        for number, entry in enumerate(struct.iter_unpack(order + "HHII", tiff[at + 2 : behind])):
+            tag, kind, values, offset = entry
+            size = values * _TYPE_BYTES.get(kind, 0)
+            if size > 4:
+                copied += min(size, max(len(tiff) - offset, 0))
+            if tag in _DIRECTORIES:
+                pending.append(at + 10 + 12 * number)
+        if copied > MAX_EXIF_VALUE_BYTES or len(seen) > _MOST_DIRECTORIES:
+            return False
+        pending.append(behind)
+    return True
 
 
 def load_exif(info: Mapping[Any, Any]) -> Exif:

@@ -90,7 +90,8 @@ class Mosaic:
     def __init__(self, image: Image) -> None:
         self._size = (min(TILE_SIDE, image.width), min(TILE_SIDE, image.height))
         self._corners: list[tuple[int, int]] = []
-        if image.width * image.height > len(TILE_PERCENTILES) * TILE_SIDE**2:
+        compared = max(image.width, _LEAST_SIDE) * max(image.height, _LEAST_SIDE)
+        if compared > len(TILE_PERCENTILES) * TILE_SIDE**2:
             self._corners = self._typical_corners(image)
 
     def _typical_corners(self, image: Image) -> list[tuple[int, int]]:

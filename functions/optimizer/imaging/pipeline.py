@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from PIL.Image import Image
 
@@ -68,6 +68,31 @@ class Result:
     metadata_removed: list[str]
     warnings: list[Warning]
     source: Source
+
+    def record(self) -> dict[str, Any]:
+        """Return what the API tells of the image, which JSON can hold."""
+        source = self.source
+        return {
+            "format": self.format,
+            "media_type": ENCODERS[self.format].MEDIA_TYPE,
+            "width": self.width,
+            "height": self.height,
+            "bytes": len(self.data),
+            "source": {
+                "format": source.format,
+                "media_type": ENCODERS[source.format].MEDIA_TYPE,
+                "width": source.width,
+                "height": source.height,
+                "bytes": len(source.data),
+            },
+            "saved_percent": round(100 - 100 * len(self.data) / len(source.data), 1),
+            "quality": self.quality,
+            "similarity": self.similarity,
+            "kept_original": self.kept_original,
+            "metadata_removed": self.metadata_removed,
+            "warnings": [warning._asdict() for warning in self.warnings],
+            **({} if self.target_reached is None else {"target_reached": self.target_reached}),
+        }
 
 
 def optimize(data: bytes, settings: Settings) -> Result:

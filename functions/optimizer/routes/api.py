@@ -2,42 +2,54 @@
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from json import loads
 from threading import BoundedSemaphore, Lock
+from time import monotonic
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, g, jsonify, request
 from flask_limiter import Limiter
 
 from optimizer import openapi, settings
 from optimizer.config import Config
 from optimizer.filenames import display_name
 from optimizer.imaging.encoders import ENCODERS
-from optimizer.imaging.pipeline import Result, optimize
 from optimizer.limits import (
     FILES_PER_REQUEST,
     IDS_PER_REQUEST,
     MAX_PIXELS,
     MAX_UPLOAD_BYTES,
+    WORKER_SECONDS,
 )
-from optimizer.problems import InvalidRequest, UnknownUpload, UnsupportedType, UploadTooLarge
+from optimizer.problems import Busy, InvalidRequest, TooComplex, UnknownUpload, UnsupportedType, UploadTooLarge
 from optimizer.rate_limit import count_by
 from optimizer.settings import Settings
 from optimizer.store import TempStore
 from optimizer.telemetry import lap, metric, note
+from optimizer.worker import Optimized, Workers
 
 MEDIA_TYPES = {encoder.MEDIA_TYPE: name for name, encoder in ENCODERS.items()}
+# The function has 28 seconds. Where S3 was slow, the worker has less; what remains is enough to be refused by S3.
+REQUEST_SECONDS = 26
+MAX_WAIT_SECONDS = 5  # for a processor
+SAVE_SECONDS = 5
 UPLOAD_ID = re.compile(r"[0-9a-f]{32}")
 
 
-def create_api(config: Config, store: TempStore, limiter: Limiter) -> Blueprint:
+def create_api(config: Config, store: TempStore, limiter: Limiter, workers: Workers) -> Blueprint:
     """Return the routes of the contract, with their dependencies bound."""
     api = Blueprint("api", __name__, url_prefix="/api")
     # Lambda sends a process one request at a time; a threaded server makes no result twice, and no more at once than
     # it has processors for: each may take 2 GB.
     locks = [Lock() for _ in range(64)]
-    workers = BoundedSemaphore(os.cpu_count() or 1)
+    processors = BoundedSemaphore(os.cpu_count() or 1)
     counted = count_by(limiter, config.rate_limit)
+
+    @api.before_request
+    def begin() -> None:
+        g.ends = monotonic() + REQUEST_SECONDS - SAVE_SECONDS  # counting is within it: it takes 4 when the table hangs
 
     @api.post("/uploads")
     @counted
@@ -55,22 +67,25 @@ def create_api(config: Config, store: TempStore, limiter: Limiter) -> Blueprint:
         chosen = Settings.parse(_json_body(default={}))
         source = store.find_source(upload_id)
         digest = chosen.digest(source.etag)
-        with locks[hash(digest) % len(locks)]:
+        # Equal images have equal digests, but are not made to wait for each other.
+        with _turn(locks[hash((upload_id, digest)) % len(locks)], g.ends - monotonic()):
             record = store.find_record(upload_id, digest)
             lap("find")
             cached = record is not None
             if record is None:
-                with workers:
+                with _turn(processors, min(MAX_WAIT_SECONDS, g.ends - monotonic())):
                     lap("wait")
                     data = store.read_source(upload_id, source.etag)
                     lap("read")
-                    result = optimize(data, chosen)
-                record = _record(source.stem, result)
+                    result = _optimize(workers, data, chosen, g.ends)
+                lap("worker")  # the way there and back
+                record = {"filename": f"{source.stem}.{ENCODERS[result.record['format']].EXTENSION}"} | result.record
                 store.save_result(upload_id, digest, result.data, record)
                 lap("save")
                 metric("SavedBytes", len(data) - len(result.data), "Bytes")
         note(cached=cached, source_bytes=record["source"]["bytes"], result_bytes=record["bytes"])
-        return jsonify({"id": upload_id, **store.presign_download(upload_id, digest), **record, "cached": cached})
+        link = store.presign_download(upload_id, digest, source.kept_until)
+        return jsonify({"id": upload_id, **link, **record, "cached": cached})
 
     @api.post("/discard")
     def discard() -> tuple[str, int]:
@@ -93,6 +108,27 @@ def create_api(config: Config, store: TempStore, limiter: Limiter) -> Blueprint:
         return jsonify(status="ok")
 
     return api
+
+
+@contextmanager
+def _turn(turns: "Lock | BoundedSemaphore", seconds: float) -> Iterator[None]:
+    """Wait so long for a turn, and hold it; raises Busy when none comes."""
+    if not turns.acquire(timeout=max(0, seconds)):
+        raise Busy("Too many images are being worked on. Try again in a few seconds.")
+    try:
+        yield
+    finally:
+        turns.release()
+
+
+def _optimize(workers: Workers, data: bytes, chosen: Settings, ends: float) -> Optimized:
+    """Return what the worker makes; raises what it does, and Busy when it had no time because others took it."""
+    try:
+        return workers.optimize(data, chosen, min(WORKER_SECONDS, ends - monotonic()))
+    except TooComplex as error:
+        if monotonic() < ends:
+            raise
+        raise Busy("There was not enough time for this image. Try again in a few seconds.") from error
 
 
 def settings_document(config: Config) -> dict[str, Any]:
@@ -156,31 +192,3 @@ def _checked_file(file: object, index: int) -> tuple[str, str]:
         detail = f"{shown} is empty. Choose it again, or export the image again."
         raise InvalidRequest(detail, [{"field": f"files[{index}].size", "detail": detail}])
     return name, media_type
-
-
-def _record(stem: str, result: Result) -> dict[str, Any]:
-    """Return the part of the answer that does not change from one request to the next."""
-    encoder = ENCODERS[result.format]
-    source = result.source
-    return {
-        "filename": f"{stem}.{encoder.EXTENSION}",
-        "format": result.format,
-        "media_type": encoder.MEDIA_TYPE,
-        "width": result.width,
-        "height": result.height,
-        "bytes": len(result.data),
-        "source": {
-            "format": source.format,
-            "media_type": ENCODERS[source.format].MEDIA_TYPE,
-            "width": source.width,
-            "height": source.height,
-            "bytes": len(source.data),
-        },
-        "saved_percent": round(100 - 100 * len(result.data) / len(source.data), 1),
-        "quality": result.quality,
-        "similarity": result.similarity,
-        "kept_original": result.kept_original,
-        "metadata_removed": result.metadata_removed,
-        "warnings": [warning._asdict() for warning in result.warnings],
-        **({} if result.target_reached is None else {"target_reached": result.target_reached}),
-    }
