@@ -1,22 +1,17 @@
-"""Runs the container's own command, taken from the Dockerfile, and reads what the files promise."""
+"""Runs the container's own command, and reads what its files promise."""
 
-import json
 import os
 import re
 import runpy
-import shlex
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,100 +21,30 @@ from moto.s3.models import S3Backend
 from redis import Redis
 
 from infra import sweeper
-from infra.bundle import build_page
 from infra.page import content_security_policy
 from infra.resources import load_template
 from optimizer.config import Config
 from optimizer.store import TempStore
 from tests.conftest import keys
+from tests.container import (
+    DOCKERFILE,
+    PRODUCT,
+    WORKERS,
+    Container,
+    command,
+    environment,
+    fill,
+    instruction,
+    running,
+    started,
+)
 from tests.journey import check_whole_journey, photo, upload
 from tests.product import ROOT, call_at, free_port
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# The lines of the Dockerfile with continued ones joined; those of the product come after the last FROM.
-DOCKERFILE = re.sub(r"\\\n\s*", "", (ROOT / "Dockerfile").read_text()).splitlines()
-PRODUCT = DOCKERFILE[max(n for n, line in enumerate(DOCKERFILE) if line.startswith("FROM ")) :]
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
-WORKERS = 4
-
-
-def instruction(name: str) -> str:
-    (found,) = [line.removeprefix(f"{name} ") for line in PRODUCT if line.startswith(f"{name} ")]
-    return found
-
-
-def command(instruction_line: str) -> list[str]:
-    """Return the command of an instruction in its exec form."""
-    parsed: list[str] = json.loads(instruction_line[instruction_line.index("[") :])
-    return parsed
-
-
-def environment(**options: object) -> dict[str, str]:
-    """Return what the image sets, with this environment's programs in place of its own, and these options."""
-    inherited = {key: value for key, value in os.environ.items() if key.lower() not in Config.__dataclass_fields__}
-    image = dict(pair.split("=", 1) for pair in shlex.split(instruction("ENV")))
-    image["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return inherited | image | {key: str(value) for key, value in options.items()}
-
-
-def fill(folder: Path) -> None:
-    """Put into the folder what the Dockerfile puts into the image's, but for what it installs."""
-    for line in PRODUCT:
-        match line.split():
-            case ["COPY", "--from=page", _, target]:
-                build_page(folder / target)
-            case ["COPY", source, target]:
-                (folder / target).symlink_to(ROOT / source)
-
-
-@contextmanager
-def started(**options: object) -> Iterator[subprocess.Popen[str]]:
-    """Yield the running command; end it and all that it started."""
-    pipe = subprocess.PIPE
-    with TemporaryDirectory() as folder:
-        fill(Path(folder))
-        process = subprocess.Popen(
-            command(instruction("CMD")), cwd=folder, env=environment(**options), stdout=pipe, stderr=pipe, text=True
-        )
-        try:
-            yield process
-        finally:
-            process.terminate()
-            process.communicate(timeout=60)
-
-
-@dataclass(frozen=True)
-class Container:
-    """The running command: its process, where it listens, and the pids of its workers."""
-
-    process: subprocess.Popen[str]
-    port: int
-    workers: list[int]
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def post(self) -> requests.Response:
-        """Send a request that is counted and then refused."""
-        return requests.post(f"{self.address}/api/uploads", json=[], timeout=30)
-
-
-@contextmanager
-def running(**options: object) -> Iterator[Container]:
-    port = free_port()
-    with started(PORT=port, WEB_CONCURRENCY=WORKERS, **options) as process:
-        assert process.stderr
-        workers: list[int] = []
-        for line in process.stderr:
-            workers += map(int, re.findall(r"Booting worker with pid: (\d+)", line))
-            if len(workers) == WORKERS:
-                break
-        else:
-            raise RuntimeError("Gunicorn ended before it had its workers.")
-        yield Container(process, port, workers)
 
 
 @pytest.fixture(scope="module")

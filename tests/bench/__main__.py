@@ -66,12 +66,14 @@ def main() -> int:
         print("Quick: few and small pictures, fewer qualities and repetitions. Its numbers are a first look only.")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        figures: dict[str, float] = {}
         run: service.Run = lambda *_: None  # noqa: E731
         if SERVICE in asked or MEMORY in asked:
             python, run = service.built(folder / "functions")
             about["python"] = python
         if SERVICE in asked:
             results = about | service.measure(run, arguments.quick)
+            figures |= service.figures(results)
             (kept / "benchmark.json").write_text(json.dumps(results, indent=1) + "\n")
         # The peers are pinned with this process; scoring is not.
         with scores.Scorer() as scorer:
@@ -91,7 +93,7 @@ def main() -> int:
                 if MEMORY in asked:
                     wanted.append(partial(jobs.memory, bench, run))
                 sections = [_announced(each) for each in wanted]
-    figures = {name: value for section in sections for name, value in section.figures.items()}
+    figures |= {name: value for section in sections for name, value in section.figures.items()}
     bars, met = bars_table(figures, all_of_them=whole)
     print(bars.markdown())
     _draw([plot for section in sections for plot in section.plots], kept)

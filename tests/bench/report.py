@@ -66,6 +66,7 @@ BARS = (
         )
     ),
     Bar("Never larger: files that grew", 0),
+    Bar("Worker: ms more than in process, the worst size", 30),
     Bar("Memory: 24 MP JPEG to JPEG, MB", 300),
     Bar("Memory: 50 MP JPEG to JPEG, MB", 700),
     Bar("Memory: 50 MP RGBA to WebP, MB", 2048),

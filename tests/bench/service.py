@@ -15,6 +15,7 @@ ROOT = Path(__file__).parent.parent.parent
 WORKLOADS = Path(__file__).parent / "workloads.py"
 COLD_STARTS = 9
 MEGAPIXELS = (2, 12, 24)
+WORKER_MEGAPIXELS = ("0.1", "3", "12")
 FORMATS = ("jpeg", "png", "webp")
 
 Run = Callable[..., Any]
@@ -52,12 +53,22 @@ def measure(run: Run, quick: bool) -> dict[str, Any]:
             f"{row['bytes'] / row['plain_bytes']:.2f} times the bytes"
         )
 
+    print("What a process of its own adds to an image, default settings, medians of 30:")
+    results["worker"] = [run("worker", size) for size in (WORKER_MEGAPIXELS[:1] if quick else WORKER_MEGAPIXELS)]
+    for row in results["worker"]:
+        print(f"  {row['megapixels']:>3} MP JPEG {row['worker_ms']} ms, in process {row['pipeline_ms']} ms")
+
     print("Memory of the largest image that the limits allow, every step at work:")
     formats = FORMATS[:1] if quick else FORMATS
     results["memory"] = memory = {name: run("memory", name)["peak_mb"] for name in formats}
     for name, peak in memory.items():
         print(f"  50 MP with transparency to {name}: {peak} MB of 3008")
     return results
+
+
+def figures(results: dict[str, Any]) -> dict[str, float]:
+    """Return what bars are about."""
+    return {"Worker: ms more than in process, the worst size": max(row["more_ms"] for row in results["worker"])}
 
 
 def _runner(artefact: Path, version: str) -> Run:

@@ -1,5 +1,5 @@
-"""What `make bench` measures, one workload a process: floor, ready, warm, image <megapixels>, memory <format>,
-peak <stack> <file> <format>; `large` and `write` make files for the last two.
+"""What `make bench` measures, one workload a process: floor, ready, warm, image <megapixels>, worker <megapixels>,
+memory <format>, peak <stack> <file> <format>; `large` and `write` make files for the last two.
 
 Prints JSON in its last line. Runs with the built artefact alone, so nothing of the tests can be imported here.
 """
@@ -119,6 +119,28 @@ def image(megapixels: str) -> dict[str, Any]:
     }
 
 
+def worker(megapixels: str) -> dict[str, Any]:
+    """The pipeline in a process of its own, as the service runs it, and in this one; medians of 30, in turn."""
+    import statistics
+
+    from optimizer.imaging.pipeline import optimize
+    from optimizer.settings import Settings
+    from optimizer.worker import workers
+
+    source = photo(float(megapixels))
+    workers.optimize(source, Settings())
+    time.sleep(2)  # until the nursery has imported all
+    rows = []
+    for _ in range(30):
+        moments = [time.perf_counter()]
+        for run in (workers.optimize, optimize):
+            run(source, Settings())
+            moments.append(time.perf_counter())
+        rows.append((moments[1] - moments[0], moments[2] - moments[1]))
+    apart, here = (round(statistics.median(column) * 1_000, 1) for column in zip(*rows, strict=True))
+    return {"megapixels": megapixels, "worker_ms": apart, "pipeline_ms": here, "more_ms": round(apart - here, 1)}
+
+
 def memory(format: str) -> dict[str, Any]:
     """The peak of a process that optimizes 50 megapixels with transparency, all steps at work."""
     import subprocess
@@ -183,7 +205,7 @@ def _peak_mb() -> int:
     return round(int(counted[1] if counted else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) / 1024)
 
 
-def photo(megapixels: int) -> bytes:
+def photo(megapixels: float) -> bytes:
     """Return a JPEG of about that size: a photo of the corpus, mirrored as often as it takes, so that detail stays."""
     import os
     from io import BytesIO
