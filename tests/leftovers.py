@@ -15,6 +15,8 @@ from optimizer.worker import Workers
 
 PATIENCE_SECONDS = 5  # for what was killed and is about to end
 
+# A browser, which all tests share, starts these whenever it likes; one that is left itself has no type.
+BROWSER_HELPER = " --type="
 OWN = ("pytest-of-",)  # pytest's folder for tmp_path
 
 
@@ -44,7 +46,8 @@ class Leftovers:
 
     def since(self, before: set[str]) -> set[str]:
         """Return what is there that was not before, and still is after a while; processes with their commands."""
-        return {each + _command(each) for each in settled(lambda: self.present() - before)}
+        left = {each + _command(each) for each in settled(lambda: self.present() - before)}
+        return {each for each in left if BROWSER_HELPER not in each}
 
 
 def settled(look: Callable[[], set[str]]) -> set[str]:

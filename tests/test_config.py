@@ -83,5 +83,5 @@ def test_nothing_else_reads_what_a_deployment_decides() -> None:
     assert read.pop("config.py") >= set()
     assert read == {
         "handlers.py": {"_HANDLER"},
-        "worker.py": {"PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "OPENBLAS_NUM_THREADS"},
+        "worker.py": {"PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "OPENBLAS_NUM_THREADS", "GLIBC_TUNABLES"},
     }
