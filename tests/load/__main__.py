@@ -95,7 +95,7 @@ def main() -> int:
         "Limiter on: admitted, off 30 for each minute begun": abs(
             len(admitted(on.lines)) - LIMIT * -(-on_seconds // 60)
         ),
-        "In a row: memory, last to first": kept[marks[-1]].rss_mb / kept[marks[0]].rss_mb,
+        "In a row: memory, last to first": kept[marks[-1]].own_mb / kept[marks[0]].own_mb,
         "In a row: file descriptors more": kept[marks[-1]].descriptors - kept[marks[0]].descriptors,
         "In a row: processes more": kept[marks[-1]].processes - kept[marks[0]].processes,
     }
@@ -263,9 +263,7 @@ def admitted_table(lines: Sequence[Line]) -> Table:
 
 def kept_table(kept: dict[int, Use]) -> Table:
     table = Table(
-        "Of Gunicorn, its worker and the nursery, while no image is worked on. Own grows in one step, as the first "
-        "full garbage collection of a fork writes to what it shared with Gunicorn; RSS, which has a bar, counted that "
-        "before:",
+        "Of Gunicorn, its worker and the nursery, while no image is worked on. Own, what they wrote, has the bar:",
         ("images", "own, MB", "RSS, MB", "file descriptors", "processes"),
     )
     for images, use in kept.items():
