@@ -40,6 +40,7 @@ def warm() -> dict[str, Any]:
     """Optimize requests to a warm function whose S3 and DynamoDB answer at once, from memory."""
     import logging
     import statistics
+    from email.utils import formatdate
     from io import BytesIO
 
     from botocore.awsrequest import AWSResponse, HTTPHeaders
@@ -61,7 +62,8 @@ def warm() -> dict[str, Any]:
             body = b"{}" if b"ConsistentRead" in request.body else json.dumps({"Attributes": item}).encode()
             return AWSResponse(request.url, 200, HTTPHeaders(), Body(body))
         headers = HTTPHeaders()
-        for name, value in {"ETag": '"e"', "Content-Length": str(len(source))}.items() if found else ():
+        known = {"ETag": '"e"', "Content-Length": str(len(source)), "Last-Modified": formatdate(usegmt=True)}
+        for name, value in known.items() if found else ():
             headers[name] = value
         status = 200 if found or request.method == "PUT" else 404
         return AWSResponse(request.url, status, headers, Body(source if request.method == "GET" else b""))
