@@ -9,7 +9,6 @@ from PIL import Image as pillow
 from PIL.Image import Image
 
 from optimizer.imaging.containers import padded_webp, take_exif_out, take_png_apart
-from optimizer.imaging.encoders import ENCODERS
 from optimizer.imaging.header import check_size, damaged, read_header
 from optimizer.imaging.metadata import Info, clean_info, is_bounded, orientation, with_orientation
 from optimizer.limits import MAX_UPLOAD_BYTES
@@ -43,9 +42,9 @@ class Source:
         except MemoryError:
             raise
         except Exception as error:  # the plugins raise OSError, SyntaxError, ValueError, EOFError and more
-            raise damaged(ENCODERS[self.format].TITLE) from error
+            raise damaged(self.format) from error
         if self._image.mode == "P" and self._image.palette is None:
-            raise damaged(ENCODERS[self.format].TITLE)
+            raise damaged(self.format)
         self._image.info = dict(self.info)
         return self._image
 
@@ -67,10 +66,10 @@ class Source:
             except MemoryError:
                 raise
             except Exception as error:  # as in load
-                raise damaged(ENCODERS[self.format].TITLE) from error
+                raise damaged(self.format) from error
             milliseconds = film.info["duration"]
             if milliseconds < 0:  # libwebp counts them in 31 bits: over 24 days it starts again below zero
-                raise damaged(ENCODERS[self.format].TITLE)
+                raise damaged(self.format)
             frame = film.copy()  # the next one is decoded into the same memory
             frame.info = dict(needed if index else self.info)
             yield frame, milliseconds
@@ -93,7 +92,7 @@ def open_source(data: bytes) -> Source:
     except MemoryError:
         raise
     except Exception as error:  # as in Source.load
-        raise damaged(ENCODERS[header.format].TITLE) from error
+        raise damaged(header.format) from error
     check_size(image.width, image.height, frames)  # whatever the walk has read, this is what is decoded
     return Source(data, header.format, image.width, image.height, header.bits, frames, info, image)
 

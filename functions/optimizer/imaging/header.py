@@ -56,7 +56,7 @@ def read_header(data: bytes) -> Header:
             "This file is not a JPEG, PNG or WebP image. Convert it to one of these and send it again."
         )
     if 0 in (header.width, header.height):
-        raise damaged(ENCODERS[header.format].TITLE)
+        raise damaged(header.format)
     check_size(header.width, header.height, header.frames)
     return header
 
@@ -94,13 +94,13 @@ def _read_jpeg(data: bytes) -> Header:
             raise TooManyScans(f"The limit is {MAX_SCANS} scans. Save this JPEG again and send that.")
         _check_parts(segments + 1, MAX_SEGMENTS, metadata)
     if size is None:
-        raise damaged("JPEG")
+        raise damaged("jpeg")
     return Header("jpeg", *size)
 
 
 def _read_png(data: bytes) -> Header:
     if data[12:16] != b"IHDR" or len(data) < 33:
-        raise damaged("PNG")
+        raise damaged("png")
     width, height = int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
     check_size(width, height, 1)  # before the walk, which takes longer
     frames, pixels, others, metadata = 1, 0, 0, 0
@@ -134,7 +134,7 @@ def _read_webp(data: bytes) -> Header:
         if frames > MAX_FRAMES:
             break  # told with the rest
     if size is None:
-        raise damaged("WebP")
+        raise damaged("webp")
     return Header("webp", *size, frames=max(1, frames))
 
 
@@ -157,6 +157,7 @@ def _check_parts(parts: int, most: int, metadata: int) -> None:
         raise TooManyParts(f"The limit is {MAX_METADATA_BYTES // 2**20} MB of metadata. Save the image without it.")
 
 
-def damaged(title: str) -> DamagedImage:
-    """Return the problem of a file that cannot be decoded."""
+def damaged(format: str) -> DamagedImage:
+    """Return the problem of a file of this format, a key of ENCODERS, that cannot be decoded."""
+    title = ENCODERS[format].TITLE
     return DamagedImage(f"This {title} file is damaged or cut off. Export the image again and send that.")
