@@ -26,9 +26,10 @@ TOOLS = ROOT / ".tools"
 LOCKS = ROOT / "locks"
 DEV_TOOLS = ("aws-sam-cli", "checkov", "cyclonedx-bom", "ministack")
 NODE_PEERS, PYTHON_PEERS = TOOLS / "bench-node", TOOLS / "bench-python"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# The first is Chromium without windows: the tests take a quarter less of the processors with it.
+BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # Debian's names: a browser, and a font, without which headless Chromium draws no text.
-BROWSER_PACKAGES = ("chromium", "fonts-inter")
+BROWSER_PACKAGES = ("chromium-headless-shell", "fonts-inter")
 
 
 class SetupError(Exception):

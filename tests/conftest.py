@@ -11,7 +11,6 @@ import boto3
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from moto.server import ThreadedMotoServer
 
 from infra import bundle
 from infra.resources import create_bucket
@@ -19,7 +18,7 @@ from optimizer.app import create_app
 from optimizer.config import Config
 from optimizer.store import UPLOADS, TempStore
 from optimizer.worker import Workers
-from tests.emulators import ministack, redis_server
+from tests.emulators import ministack, moto, redis_server
 from tests.leftovers import Leftovers
 
 if TYPE_CHECKING:
@@ -64,11 +63,8 @@ def leftovers() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def s3_url() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    _, port = server.get_host_and_port()
-    yield f"http://127.0.0.1:{port}"
-    server.stop()
+    with moto() as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

@@ -1,16 +1,37 @@
-"""Emulators in processes of their own, on free loopback ports."""
+"""Emulators on free loopback ports, in processes of their own but for moto."""
 
 import os
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Thread
+from typing import Any
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import make_server
 
 from infra.local import HOST
 from tests.product import ROOT, free_port
 
 MINISTACK = ROOT / ".tools" / "ministack" / "bin" / "ministack"
+
+
+@contextmanager
+def moto(threaded: bool = True) -> Iterator[str]:
+    """Yield the address of an S3 and DynamoDB that a test can look into; it checks little."""
+    emulated = DomainDispatcherApplication(create_backend_app)
+
+    def untraced(environ: Any, start_response: Any) -> Any:
+        sys.settrace(None)  # in this request's thread: to look at its coverage would cost half as much again
+        return emulated(environ, start_response)
+
+    server = make_server(HOST, 0, untraced, threaded, request_handler=MotoRequestHandler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://{HOST}:{server.port}"
+    server.shutdown()
 
 
 @contextmanager

@@ -3,9 +3,9 @@
 from tests.load.leaks import images_in_a_row
 
 
-def test_a_hundred_and_fifty_images_leave_nothing(ministack_url: str) -> None:
-    after = images_in_a_row(ministack_url, (50, 150))
+def test_ninety_images_leave_nothing(ministack_url: str) -> None:
+    after = images_in_a_row(ministack_url, (30, 90))
 
-    assert after[150].own_mb <= 1.1 * after[50].own_mb
-    assert after[150].descriptors <= after[50].descriptors
-    assert after[150].processes == after[50].processes
+    assert after[90].own_mb <= 1.1 * after[30].own_mb
+    assert after[90].descriptors <= after[30].descriptors
+    assert after[90].processes == after[30].processes

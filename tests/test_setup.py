@@ -66,9 +66,9 @@ def test_a_missing_program_that_cannot_be_installed_is_told_in_one_sentence(
 @pytest.mark.parametrize(
     ("missing", "packages"),
     [
-        (setup.BROWSERS, ["chromium", "fonts-inter"]),
+        (setup.BROWSERS, ["chromium-headless-shell", "fonts-inter"]),
         (("redis-server",), ["redis-server"]),
-        ((*setup.BROWSERS, "redis-server"), ["chromium", "fonts-inter", "redis-server"]),
+        ((*setup.BROWSERS, "redis-server"), ["chromium-headless-shell", "fonts-inter", "redis-server"]),
     ],
 )
 def test_root_gets_just_what_is_missing_from_the_system(
