@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from io import BytesIO
-from time import monotonic, sleep
+from time import sleep
 from typing import Any
 from urllib.parse import urljoin
 
@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 from optimizer.settings import PRESETS, PROPERTIES
 from tests.browser.conftest import OpenVisit
 from tests.browser.test_batch import download_all
-from tests.browser.test_leaving import is_gone
+from tests.browser.test_leaving import expect_all_gone
 from tests.browser.test_search import PHOTO as FLOWER
 from tests.browser.visit import LOGO, Sent, Visit, corpus
 from tests.images import encoded, exif_bytes, opened, photo
@@ -113,10 +113,7 @@ def test_without_a_beacon_leaving_still_discards(visit: Visit, url: str) -> None
 
     visit.page.goto("about:blank")
 
-    deadline = monotonic() + 10
-    while not is_gone(visit, url, answer["id"]) and monotonic() < deadline:
-        sleep(0.05)
-    assert is_gone(visit, url, answer["id"])
+    expect_all_gone(visit, url, answer)
 
 
 @pytest.fixture

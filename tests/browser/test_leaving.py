@@ -1,6 +1,7 @@
 """Nothing stays: images are discarded when they are removed and when the page is left."""
 
 from time import monotonic, sleep
+from typing import Any
 from urllib.parse import urljoin
 
 import pytest
@@ -13,6 +14,14 @@ from tests.browser.visit import PHOTO, SMALL, Visit, corpus, picture
 def is_gone(visit: Visit, url: str, upload_id: str) -> bool:
     """Tell whether the server knows the upload no more."""
     return visit.request.post(urljoin(url, f"/api/uploads/{upload_id}/optimize"), data={}).status == 404
+
+
+def expect_all_gone(visit: Visit, url: str, answer: dict[str, Any]) -> None:
+    """Wait for the beacon, which is under way when the page has gone: it takes the source, then the result."""
+    deadline = monotonic() + 10
+    while not is_gone(visit, url, answer["id"]) or visit.request.get(answer["url"]).status != 404:
+        assert monotonic() < deadline, "the image is still there"
+        sleep(0.05)
 
 
 @pytest.mark.parametrize("how", ["navigate", "close", "reload"])
@@ -29,11 +38,7 @@ def test_leaving_the_page_discards_source_and_result(visit: Visit, url: str, how
     else:
         visit.page.goto("about:blank")
 
-    deadline = monotonic() + 10  # the beacon is under way when the page has gone
-    while not is_gone(visit, url, answer["id"]) and monotonic() < deadline:
-        sleep(0.05)
-    assert is_gone(visit, url, answer["id"])
-    assert visit.request.get(answer["url"]).status == 404
+    expect_all_gone(visit, url, answer)
 
 
 def test_coming_back_from_the_cache_of_the_browser_uploads_again(visit: Visit) -> None:

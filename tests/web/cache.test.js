@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { beforeEach, mock, test } from 'node:test';
+import { afterEach, beforeEach, mock, test } from 'node:test';
 import { ResultCache } from '../../web/js/cache.js';
 
 /** @type {string[]} */
@@ -7,7 +7,9 @@ let revoked = [];
 beforeEach(() => {
   revoked = [];
   mock.method(URL, 'revokeObjectURL', (/** @type {string} */ url) => revoked.push(url));
+  mock.timers.enable({ apis: ['setTimeout'] });
 });
+afterEach(() => mock.reset());
 
 /**
  * @param {string} key
@@ -24,6 +26,8 @@ test('what was used least recently goes first, and its memory with it', () => {
   cache.put(1, result('b', 40));
   cache.get(1, 'a');
   cache.put(1, result('c', 40));
+  assert.deepEqual(revoked, []);
+  mock.timers.tick(10_000);
   assert.deepEqual(revoked, ['blob:b']);
   assert.equal(cache.get(1, 'b'), undefined);
   assert.equal(cache.get(1, 'a')?.key, 'a');

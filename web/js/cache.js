@@ -1,5 +1,7 @@
 /** Keeps results so that settings tried before show at once; the least recently used ones go first. */
 
+import { release } from './page.js';
+
 /** @import {Result} from './session.js' */
 
 export class ResultCache {
@@ -60,6 +62,6 @@ export class ResultCache {
     if (!result) return;
     this.#entries.delete(name);
     this.#bytes -= result.blob.size;
-    URL.revokeObjectURL(result.url);
+    release(result.url);
   }
 }

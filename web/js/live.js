@@ -1,7 +1,7 @@
 /** What is seen before the server has answered: at once what filters can show, soon an estimate of its size. */
 
 import { Estimator } from './estimator.js';
-import { size, t } from './page.js';
+import { release, size, t } from './page.js';
 import { Preview } from './preview.js';
 import { moves, qualityBy } from './search.js';
 
@@ -117,7 +117,7 @@ export class Live {
     this.#made = { url: URL.createObjectURL(blob), look: look(settings) };
     const text = t('result.about', { size: size(bytes) });
     this.#show({ url: this.#made.url, text, shape }, bytes);
-    URL.revokeObjectURL(old);
+    release(old);
   }
 
   /**
@@ -169,7 +169,7 @@ export class Live {
   #drop() {
     this.#shown = undefined;
     this.#bytes = 0;
-    URL.revokeObjectURL(this.#made.url);
+    release(this.#made.url);
     this.#made = { url: '', look: '' };
   }
 }

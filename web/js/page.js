@@ -6,6 +6,7 @@ import { language as english, strings as sentences } from '../strings/en.js';
 /** @typedef {{language: string, strings: Record<string, string | Plural>}} Language */
 
 const SVG = 'http://www.w3.org/2000/svg';
+const LOADING_MS = 5_000;
 
 /** @type {Record<string, string | Plural>} */
 let strings;
@@ -51,6 +52,14 @@ export function t(key, values = {}) {
  * @param {string} fallback
  */
 export const tOr = (key, fallback) => (key in strings ? t(key) : fallback);
+
+/**
+ * Free a blob's memory. Its URL stays for a while: a picture that is loading from it would fail, and say so in the console.
+ * @param {string} url
+ */
+export function release(url) {
+  setTimeout(() => URL.revokeObjectURL(url), LOADING_MS);
+}
 
 /**
  * Write a number of bytes as people do: 1 KB is 1000 B.

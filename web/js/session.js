@@ -3,7 +3,7 @@
 import { Failure } from './api.js';
 import { ResultCache } from './cache.js';
 import { inspect } from './intake.js';
-import { t, tOr } from './page.js';
+import { release, t, tOr } from './page.js';
 
 /** @import {Answer} from './api.js' */
 /** @import {Values} from './form.js' */
@@ -411,7 +411,7 @@ export class Session {
       this.#stop(image);
       image.result = undefined;
       this.#cache.forget(image.number);
-      URL.revokeObjectURL(image.url);
+      release(image.url);
     }
     this.#transfer.discard(ids);
   }
