@@ -208,6 +208,18 @@ def test_with_both_aims_a_result_is_no_larger_than_the_one_and_no_better_than_th
 
 
 @pytest.mark.parametrize("aim", [{}, {"auto_quality": "balanced"}], ids=repr)
+def test_smallest_meets_a_target_in_another_format_when_the_best_one_cannot(aim: dict[str, Any]) -> None:
+    image = noise(200, 200, "L").point(lambda level: 112 + 32 * (level > 127))  # a bit a pixel, in PNG
+    bytes_of = {name: len(search.encode(image, settings(format=name, quality=1)).data) for name in ENCODERS}
+    assert search.encode(image, settings(format="smallest", **aim)).format == "png"
+    target = (min(bytes_of.values()) + bytes_of["png"]) // 2
+
+    result = search.encode(image, settings(format="smallest", target_bytes=target, **aim))
+
+    assert len(result.data) <= target < bytes_of["png"]
+
+
+@pytest.mark.parametrize("aim", [{}, {"auto_quality": "balanced"}], ids=repr)
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
 def test_a_flat_drawing_is_smallest_without_any_loss(mode: str, aim: dict[str, Any]) -> None:
     image = drawing().convert(mode)

@@ -82,11 +82,14 @@ def encode(image: Image, settings: Settings) -> Encoded:
     if not alike and settings.format != SMALLEST:
         return _fit(image, settings) if settings.target_bytes else _encode(image, settings)
     view = _View(image)
-    goal, choices = view.choose(settings)
-    if settings.target_bytes and not alike:
-        encoded = _fit(image, choices[0])
+    goal, found = view.choose(settings)
+    close = [choice for size, choice in found if size <= CLOSE * found[0][0]]
+    # What a palette holds much better than a dial of quality is close; else it would be tried for long in vain.
+    fitting = [choice for _, choice in found if choice in close or choice.format != "png"]
+    if settings.target_bytes and not (alike or settings.lossless):
+        encoded = _fit_first(image, [replace(choice, quality=100) for choice in fitting])
         return encoded._replace(similarity=view.score(encoded.data))
-    encoded = min((_encode(image, choice, goal) for choice in choices), key=lambda each: len(each.data))
+    encoded = min((_encode(image, choice, goal) for choice in close), key=lambda each: len(each.data))
     score = view.score(encoded.data)
     fixed = settings.lossless or encoded.format == "png" or abs(goal - score) <= WHOLE_TOLERANCE
     if encoded.quality is not None and not fixed:
@@ -96,10 +99,21 @@ def encode(image: Image, settings: Settings) -> Encoded:
         if quality != encoded.quality:
             encoded = _encode(image, replace(settings, format=encoded.format, quality=quality))
             score = view.score(encoded.data)
-    if settings.target_bytes and len(encoded.data) > settings.target_bytes:
-        encoded = _fit(image, replace(settings, format=encoded.format), encoded.quality or 100)
+    if settings.target_bytes and len(encoded.data) > settings.target_bytes and not settings.lossless:
+        first = replace(settings, format=encoded.format, quality=encoded.quality or 100)
+        encoded = _fit_first(image, [first, *(choice for choice in fitting if choice.format != first.format)])
         score = view.score(encoded.data)
     return encoded._replace(similarity=score)
+
+
+def _fit_first(image: Image, choices: list[Settings]) -> Encoded:
+    """Return what `_fit` makes of the first of the choices that meets the target; the smallest where none does."""
+    made = []
+    for choice in choices:
+        made.append(_fit(image, choice, choice.quality))
+        if len(made[-1].data) <= (choice.target_bytes or 0):
+            return made[-1]
+    return min(made, key=lambda each: len(each.data))
 
 
 def _fit(image: Image, settings: Settings, most_quality: float = 100) -> Encoded:
@@ -227,17 +241,15 @@ class _View:
         """Return how alike a file of the whole image is, as its mosaic tells."""
         return round(self._mosaic.predict(self._reference.score(self._mosaic.of(_decoded(data)))), 1)
 
-    def choose(self, settings: Settings) -> tuple[float, list[Settings]]:
-        """Return the score to reach, and the format and quality that do in the fewest bytes, then others close to them.
+    def choose(self, settings: Settings) -> tuple[float, list[tuple[int, Settings]]]:
+        """Return the score to reach, and formats with the quality that does and the mosaic's bytes, the fewest first.
 
         Without an `auto_quality` it is the similarity that the quality gives in the first format that holds the image.
         """
         formats = self._holding(settings) if settings.format == SMALLEST else [settings.format]
         goal = float(SIMILARITIES.get(settings.auto_quality) or self._try(replace(settings, format=formats[0]))[1])
-        found = sorted(
-            (self._reach(goal, replace(settings, format=each)) for each in formats), key=lambda each: each[0]
-        )
-        return goal, [choice for size, choice in found if size <= CLOSE * found[0][0]]
+        found = (self._reach(goal, replace(settings, format=each)) for each in formats)
+        return goal, sorted(found, key=lambda each: each[0])
 
     def _holding(self, settings: Settings) -> list[str]:
         """Return the formats that can hold the image with its transparency and size, and every pixel if asked."""
