@@ -188,6 +188,30 @@ def test_no_file_grows_to_use_its_target_up(format: str) -> None:
     assert result.target_reached is True
 
 
+# --- when encodes take too long ---
+
+
+@pytest.mark.parametrize("target", [1_000, 15_000, 60_000, 10**6])
+@pytest.mark.parametrize("format", [*ENCODERS, "smallest"])
+@pytest.mark.parametrize("auto", ["off", "high"])
+def test_without_time_a_target_is_met_by_one_more_encode_that_surely_fits(
+    format: str, target: int, auto: str, flower: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    least = {name: len(search.encode(flower, settings(format=name, quality=1)).data) for name in ENCODERS}
+    within = [name for name in (ENCODERS if format == "smallest" else [format]) if least[name] <= target]
+    CALLS.clear()
+    monkeypatch.setattr(search, "SEARCH_SECONDS", 0)
+
+    result = search.encode(flower, settings(format=format, auto_quality=auto, target_bytes=target))
+
+    assert sum(size == flower.size for size, _ in CALLS) <= 2
+    assert (len(result.data) <= target) == bool(within)
+    if not within:
+        assert result.quality == 1
+    elif target == 60_000 and result.format != "png":
+        assert len(result.data) >= 0.4 * target
+
+
 # --- both, and the smallest ---
 
 

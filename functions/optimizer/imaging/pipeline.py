@@ -122,13 +122,14 @@ def optimize(data: bytes, settings: Settings) -> Result:
             warnings += [STEP_WARNINGS[step]] if step in STEP_WARNINGS else []
     lap("steps")
 
-    encoded = search.encode(image, settings)
+    clock = search.Clock()
+    encoded = search.encode(image, settings, clock)
     kept = None
     if len(encoded.data) >= len(data) and settings.format in (source.format, SMALLEST) and done <= SAME_LOOK:
         kept = _keep_original(source, settings) if done <= SAME_PIXELS else None
         if kept is None and encoded.quality is not None and not settings.lossless:
             asked = encoded.quality
-            encoded = search.encode(image, replace(settings, target_bytes=len(data) - 1))
+            encoded = search.encode(image, replace(settings, target_bytes=len(data) - 1), clock, encoded)
             warnings += (
                 [QUALITY_LOWERED] if encoded.quality is not None and round(encoded.quality) < round(asked) else []
             )

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
 from math import exp, log, prod
+from time import monotonic
 from typing import NamedTuple
 
 from PIL import Image as pillow
@@ -15,13 +16,14 @@ from optimizer.settings import SIMILARITIES, Settings
 TRIALS = 4  # encodes of a mosaic to find a similarity
 TRIES = 5  # encodes of the whole image to find a size
 PALETTE_QUALITIES = (1, 5, 10, 20, 30, 45, 60, 80, 90, 100)  # that are tried to find a size of PNG
-PALETTE_TRIES = 4  # of them; above so many pixels 2, since each takes seconds
-PALETTE_PIXELS = 8_000_000
+PALETTE_TRIES = 4  # of them
+SEARCH_SECONDS = 8  # beyond which nothing is tried that can be left out: one encode may take 5 for 50 megapixels
 SCORE_TOLERANCE = 0.5  # of SSIMULACRA2: a mosaic tells that of the whole image no better
 WHOLE_TOLERANCE = 1.5  # of the score of the whole image, beyond which it is encoded once more
 SIZE_TOLERANCE = 0.02  # of the size that was asked for, below it
 CLOSE = 1.15  # times the bytes of the best mosaic: formats that may still be the smallest for the whole image
 
+SURE = 0.6  # of the slope below that is counted on where one encode must fit: far from the known one bytes fall less
 MORE_EFFORT = 0.03  # of the bytes of a WebP that the most effort saves at the same quality; 2.5 to 5.5 percent
 
 
@@ -72,98 +74,150 @@ class Encoded(NamedTuple):
     similarity: float | None = None  # SSIMULACRA2, where it was measured
 
 
-def encode(image: Image, settings: Settings) -> Encoded:
+class Clock:
+    """Times the encodes of one image, so that its search ends in time however long each takes."""
+
+    def __init__(self) -> None:
+        self._ends = monotonic() + SEARCH_SECONDS
+        self._longest = 0.0
+
+    def encode(self, image: Image, settings: Settings, goal: float | None = None) -> Encoded:
+        """As `_encode`."""
+        begun = monotonic()
+        encoded = _encode(image, settings, goal)
+        self._longest = max(self._longest, monotonic() - begun)
+        return encoded
+
+    def allows(self, encodes: int) -> bool:
+        """Return whether there is time for so many more, the longest so far."""
+        return monotonic() + encodes * self._longest <= self._ends
+
+
+def encode(image: Image, settings: Settings, clock: Clock | None = None, known: Encoded | None = None) -> Encoded:
     """Encode an image of mode L, LA, RGB or RGBA as the settings ask, finding format and quality where they say so.
 
     With a similarity and a size, the result is no better than the one and no larger than the other. A size that cannot
-    be met gives the smallest file that was made.
+    be met gives the smallest file that was made. The clock is that of an earlier search, `known` what it has made.
     """
+    clock = clock or Clock()
     alike = settings.auto_quality in SIMILARITIES
     if not alike and settings.format != SMALLEST:
-        return _fit(image, settings) if settings.target_bytes else _encode(image, settings)
+        return _fit(image, settings, clock, known) if settings.target_bytes else clock.encode(image, settings)
     view = _View(image)
     goal, found = view.choose(settings)
     close = [choice for size, choice in found if size <= CLOSE * found[0][0]]
     # What a palette holds much better than a dial of quality is close; else it would be tried for long in vain.
     fitting = [choice for _, choice in found if choice in close or choice.format != "png"]
     if settings.target_bytes and not (alike or settings.lossless):
-        encoded = _fit_first(image, [replace(choice, quality=100) for choice in fitting])
+        encoded = _fit_first(image, [replace(choice, quality=100) for choice in fitting], clock, known)
         return encoded._replace(similarity=view.score(encoded.data))
-    encoded = min((_encode(image, choice, goal) for choice in close), key=lambda each: len(each.data))
+    encoded = clock.encode(image, close[0], goal)
+    for choice in close[1:]:
+        if clock.allows(2):
+            encoded = min(encoded, clock.encode(image, choice, goal), key=_size)
     score = view.score(encoded.data)
     fixed = settings.lossless or encoded.format == "png" or abs(goal - score) <= WHOLE_TOLERANCE
-    if encoded.quality is not None and not fixed:
+    if encoded.quality is not None and not fixed and clock.allows(2 if settings.target_bytes else 1):
         # Lossy encoders spread their bytes over a picture, and may treat the whole a little unlike its tiles.
         most = ENCODERS[encoded.format].MAX_QUALITY
         quality = min(_quality(_axis(encoded.quality) + (goal - score) / _POINTS), most)
         if quality != encoded.quality:
-            encoded = _encode(image, replace(settings, format=encoded.format, quality=quality))
+            encoded = clock.encode(image, replace(settings, format=encoded.format, quality=quality))
             score = view.score(encoded.data)
     if settings.target_bytes and len(encoded.data) > settings.target_bytes and not settings.lossless:
         first = replace(settings, format=encoded.format, quality=encoded.quality or 100)
-        encoded = _fit_first(image, [first, *(choice for choice in fitting if choice.format != first.format)])
+        others = [choice for choice in fitting if choice.format != first.format]
+        encoded = _fit_first(image, [first, *others], clock, encoded)
         score = view.score(encoded.data)
     return encoded._replace(similarity=score)
 
 
-def _fit_first(image: Image, choices: list[Settings]) -> Encoded:
+def _size(encoded: Encoded) -> int:
+    return len(encoded.data)
+
+
+def _fit_first(image: Image, choices: list[Settings], clock: Clock, known: Encoded | None) -> Encoded:
     """Return what `_fit` makes of the first of the choices that meets the target; the smallest where none does."""
-    made = []
+    made: list[Encoded] = []
     for choice in choices:
-        made.append(_fit(image, choice, choice.quality))
-        if len(made[-1].data) <= (choice.target_bytes or 0):
+        if made and not clock.allows(2):
+            break
+        made.append(_fit(image, choice, clock, known, choice.quality))
+        if _size(made[-1]) <= (choice.target_bytes or 0):
             return made[-1]
-    return min(made, key=lambda each: len(each.data))
+    return min(made, key=_size)
 
 
-def _fit(image: Image, settings: Settings, most_quality: float = 100) -> Encoded:
+def _fit(image: Image, settings: Settings, clock: Clock, known: Encoded | None, most_quality: float = 100) -> Encoded:
     """Return the best of a few encodes that fits into the target's bytes; the smallest of them if none does."""
     target = settings.target_bytes
     assert target is not None
     if settings.lossless or (settings.format == "png" and png.has_few_colors(image)):
-        return _encode(image, settings)  # no quality changes anything
+        return clock.encode(image, settings)  # no quality changes anything
     made: list[Encoded] = []
 
     def measure(quality: float) -> float:
-        made.append(_encode(image, replace(settings, quality=quality)))
-        return log(len(made[-1].data))
+        made.append(clock.encode(image, replace(settings, quality=quality)))
+        return log(_size(made[-1]))
+
+    def hurried() -> bool:
+        return not clock.allows(2)  # one more, and one that surely fits
 
     most_quality = min(most_quality, ENCODERS[settings.format].MAX_QUALITY)
     if settings.format == "png":
-        large = image.width * image.height > PALETTE_PIXELS
-        _climb(measure, log(target), most_quality, 2 if large else PALETTE_TRIES)
+        _climb(measure, log(target), most_quality, PALETTE_TRIES, hurried)
     else:
         aim = log(target * (1 - SIZE_TOLERANCE / 2))
         axis, slope = _LOG_BYTES[settings.format]
         harder = settings.format == "webp" and webp.spares_effort(image)
-        tries = TRIES - harder
-        _approach(measure, aim, SIZE_TOLERANCE / 2, slope, min(80, most_quality), most_quality, tries, axis)
-        sizes = {log(len(each.data)): axis.of(each.quality) for each in made if each.quality is not None}
-        if harder and sizes and len(made) == tries and min(abs(size - aim) for size in sizes) > SIZE_TOLERANCE / 2:
+        start, tries = axis.of(min(80, most_quality)), TRIES - harder
+        if known and known.format == settings.format:
+            made.append(known)
+            start = _towards(aim, known, axis, slope)
+        if not (made and hurried()):
+            _approach(measure, aim, SIZE_TOLERANCE / 2, slope, axis.quality(start), most_quality, tries, axis, hurried)
+        sizes = {log(_size(each)): axis.of(each.quality) for each in made if each.quality is not None}
+        if hurried():
+            least = min(made, key=_size)
+            if _size(least) > target and least.quality != 1:
+                measure(axis.quality(_towards(aim - SIZE_TOLERANCE, least, axis, SURE * slope)))
+        elif harder and sizes and len(made) >= tries and min(abs(size - aim) for size in sizes) > SIZE_TOLERANCE / 2:
             # The bytes of WebP go in steps, which may leave the target out; with more effort they lie elsewhere.
             quality = axis.quality(_between(sizes, aim + MORE_EFFORT))
-            data, known = webp.encode(image, replace(settings, quality=quality), webp.MOST_EFFORT)
-            made.append(Encoded(data, "webp", known))
-    fitting = [each for each in made if len(each.data) <= target]
-    return max(fitting, key=lambda each: len(each.data)) if fitting else min(made, key=lambda each: len(each.data))
+            data, lossy = webp.encode(image, replace(settings, quality=quality), webp.MOST_EFFORT)
+            made.append(Encoded(data, "webp", lossy))
+    fitting = [each for each in made if _size(each) <= target]
+    return max(fitting, key=_size) if fitting else min(made, key=_size)
 
 
-def _climb(measure: Callable[[float], float], aim: float, most: float, tries: int) -> None:
+def _towards(aim: float, encoded: Encoded, axis: _Axis, slope: float) -> float:
+    """Return where on the axis the logarithm of bytes is the aim, when they have this slope."""
+    return axis.of(encoded.quality or 100) + (aim - log(_size(encoded))) / slope
+
+
+def _never() -> bool:
+    return False
+
+
+def _climb(
+    measure: Callable[[float], float], aim: float, most: float, tries: int, hurried: Callable[[], bool] = _never
+) -> None:
     """Measure the best of PALETTE_QUALITIES up to `most` that is within the aim, by halves; else the least at last.
 
     Palettes go in steps, and in steps that differ from picture to picture, so there is no line to follow.
     """
     ladder = [quality for quality in PALETTE_QUALITIES if quality <= most]
     low, high = 0, len(ladder) - 1
-    at = min(PALETTE_QUALITIES.index(80), high)
+    at = 0 if hurried() else min(PALETTE_QUALITIES.index(80), high)
     fitted = False
     for left in reversed(range(tries)):
         fits = measure(ladder[at]) <= aim
         fitted = fitted or fits
         low, high = (at + 1, high) if fits else (low, at - 1)
-        if low > high:
+        hurry = hurried()
+        if low > high or (hurry and (fitted or at == 0)):
             return
-        at = (low + high) // 2 if fitted or left > 1 else 0
+        at = (low + high) // 2 if fitted or (left > 1 and not hurry) else 0
 
 
 def _encode(image: Image, settings: Settings, goal: float | None = None) -> Encoded:
@@ -184,18 +238,19 @@ def _approach(
     most: float,
     tries: int,
     axis: _Axis = _COMMON,
+    hurried: Callable[[], bool] = _never,
 ) -> None:
-    """Measure at qualities from 1 to `most` until one is as near to the goal as the tolerance says.
+    """Measure at qualities from 1 to `most` until one is as near to the goal as the tolerance says, or time is short.
 
     What is measured grows with the quality, by about `slope` for each unit of the axis. The next quality is on the line
     or parabola through the nearest that are known; where that leads out of what is left, on the line between its ends,
     or at the far one.
     """
-    low, high, at = (axis.of(quality) for quality in (1, most, start))
+    low, high, at = (axis.of(quality) for quality in (1, most, min(start, most)))
     known: dict[float, float] = {}  # where on the axis by what was measured there
     for _ in range(tries):
         value = measure(axis.quality(at))
-        if abs(value - goal) <= tolerance or at == (high if value < goal else low):
+        if abs(value - goal) <= tolerance or at == (high if value < goal else low) or hurried():
             return
         low, high = (at, high) if value < goal else (low, at)
         known[value] = at
