@@ -957,6 +957,8 @@ def odd_pngs() -> Iterator[Row]:
         lambda: png_with(apng(2), png_chunk(b"fcTL", struct.pack(">IIIIIHHBB", 0, 8, 8, 9_999, 9_999, 1, 10, 9, 9))),
     )
     yield "png-frame-control-short", "either", lambda: png_with(apng(2), png_chunk(b"fcTL", b"\0"))
+    for count in (0, 2**31 + 1, 2**32 - 1):
+        yield f"png-apng-of-{count}-frames", "accept", lambda count=count: apng(1, claimed=count)  # type: ignore[misc]
     yield "png-short-actl", "either", lambda: png_with(plain("png"), png_chunk(b"acTL", b"\0\0"))
     for mode in ("L+tRNS", "RGB+tRNS", "P", "P+tRNS", "LA", "1", "I;16"):
         yield f"png-truncated-{mode}", "refuse", lambda mode=mode: encoded(in_mode(mode), "png")[:-40]  # type: ignore[misc]

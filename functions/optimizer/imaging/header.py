@@ -110,7 +110,8 @@ def _read_png(data: bytes) -> Header:
         else:
             others += 1
         if kind == b"acTL" and len(chunk) >= 12:
-            frames = max(1, int.from_bytes(chunk[8:12]))
+            claimed = int.from_bytes(chunk[8:12])
+            frames = claimed if 0 < claimed <= 2**31 else 1  # beyond it PNG has no numbers: Pillow takes it for a still
         if kind not in PNG_PIXELS:
             metadata += len(chunk)
         _check_parts(others, MAX_CHUNKS, metadata)
