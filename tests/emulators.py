@@ -30,8 +30,11 @@ def moto(threaded: bool = True) -> Iterator[str]:
 
     server = make_server(HOST, 0, untraced, threaded, request_handler=MotoRequestHandler)
     Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://{HOST}:{server.port}"
-    server.shutdown()
+    try:
+        yield f"http://{HOST}:{server.port}"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 @contextmanager

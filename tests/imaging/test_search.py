@@ -191,25 +191,60 @@ def test_no_file_grows_to_use_its_target_up(format: str) -> None:
 # --- when encodes take too long ---
 
 
-@pytest.mark.parametrize("target", [1_000, 15_000, 60_000, 10**6])
-@pytest.mark.parametrize("format", [*ENCODERS, "smallest"])
+PICTURES: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "photo": lambda flower: flower,
+    "alpha": lambda _: in_mode("RGBA", photo(720, 480)),
+    "noise": lambda _: noise(720, 480),
+}
+
+
+@pytest.fixture(scope="module")
+def least(flower: Image.Image) -> dict[tuple[str, str], int]:
+    """The bytes of each picture in each format that holds it, at the least quality."""
+    pictures = {name: make(flower) for name, make in PICTURES.items()}
+    return {
+        (name, format): len(ENCODERS[format].encode(picture, settings(quality=1))[0])
+        for (name, picture), format in product(pictures.items(), ENCODERS)
+        if ENCODERS[format].SUPPORTS_ALPHA or not picture.mode.endswith("A")
+    }
+
+
+@pytest.mark.parametrize("seconds", [3, 11], ids=lambda seconds: f"{seconds}s")
 @pytest.mark.parametrize("auto", ["off", "high"])
-def test_without_time_a_target_is_met_by_one_more_encode_that_surely_fits(
-    format: str, target: int, auto: str, flower: Image.Image, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("format", [*ENCODERS, "smallest"])
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_target_is_met_in_time_however_long_an_encode_takes(
+    name: str,
+    format: str,
+    auto: str,
+    seconds: int,
+    flower: Image.Image,
+    least: dict[tuple[str, str], int],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    least = {name: len(search.encode(flower, settings(format=name, quality=1)).data) for name in ENCODERS}
-    within = [name for name in (ENCODERS if format == "smallest" else [format]) if least[name] <= target]
-    CALLS.clear()
-    monkeypatch.setattr(search, "SEARCH_SECONDS", 0)
+    image = PICTURES[name](flower)
+    able = [each for each in (ENCODERS if format == "smallest" else [format]) if (name, each) in least]
+    if not able:
+        return
+    now = [0.0]
+    timed = search._encode
 
-    result = search.encode(flower, settings(format=format, auto_quality=auto, target_bytes=target))
+    def slow(encoded: Image.Image, *options: Any) -> Encoded:
+        now[0] += seconds * (encoded.size == image.size)
+        return timed(encoded, *options)
 
-    assert sum(size == flower.size for size, _ in CALLS) <= 2
-    assert (len(result.data) <= target) == bool(within)
-    if not within:
-        assert result.quality == 1
-    elif target == 60_000 and result.format != "png":
-        assert len(result.data) >= 0.4 * target
+    monkeypatch.setattr(search, "_encode", slow)
+    monkeypatch.setattr(search, "monotonic", lambda: now[0])
+
+    for target in (1_000, 2 * min(least[name, each] for each in able)):
+        now[0] = 0
+        result = search.encode(image, settings(format=format, auto_quality=auto, target_bytes=target))
+
+        assert now[0] <= max(search.SEARCH_SECONDS + seconds, 2 * seconds)
+        if target > 1_000 and format != "smallest":
+            assert len(result.data) <= target
+        if target == 1_000 and format != "smallest" and len(result.data) > target:
+            assert len(result.data) <= 1.05 * least[name, format]
 
 
 # --- both, and the smallest ---

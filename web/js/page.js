@@ -55,10 +55,11 @@ export const tOr = (key, fallback) => (key in strings ? t(key) : fallback);
 
 /**
  * Free a blob's memory. Its URL stays for a while: a picture that is loading from it would fail, and say so in the console.
- * @param {string} url
+ * @param {string} url nothing happens without one
+ * @param {number} [milliseconds]
  */
-export function release(url) {
-  setTimeout(() => URL.revokeObjectURL(url), LOADING_MS);
+export function release(url, milliseconds = LOADING_MS) {
+  if (url) setTimeout(() => URL.revokeObjectURL(url), milliseconds);
 }
 
 /**

@@ -1,6 +1,6 @@
 /** One file with every result in it, made in the browser. */
 
-import { el } from './page.js';
+import { el, release } from './page.js';
 
 /** @import {Result} from './session.js' */
 
@@ -18,7 +18,7 @@ export async function downloadZip(results) {
     const clientZip = await import('../vendor/client-zip.js');
     const url = URL.createObjectURL(await clientZip.downloadZip(files).blob());
     el('a', { href: url, download: FILENAME }).click();
-    setTimeout(() => URL.revokeObjectURL(url), READ_MS);
+    release(url, READ_MS);
   } catch {
     await downloadEach(results);
   }

@@ -111,7 +111,7 @@ def _read_png(data: bytes) -> Header:
             others += 1
         if kind == b"acTL" and len(chunk) >= 12:
             claimed = int.from_bytes(chunk[8:12])
-            frames = claimed if 0 < claimed <= 2**31 else 1  # beyond it PNG has no numbers: Pillow takes it for a still
+            frames = claimed if 0 < claimed <= 2**31 else 1  # else no APNG, which Pillow takes for a still as well
         if kind not in PNG_PIXELS:
             metadata += len(chunk)
         _check_parts(others, MAX_CHUNKS, metadata)

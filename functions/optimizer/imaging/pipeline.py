@@ -100,6 +100,7 @@ def optimize(data: bytes, settings: Settings) -> Result:
 
     Raises a Problem when the source is refused or when the settings would make a result that is too large.
     """
+    clock = search.Clock()
     source = open_source(data)
     moving = source.format == "webp" and source.frames > 1  # and no other format can hold that
     if settings.format == ORIGINAL or (settings.format == SMALLEST and moving):
@@ -122,14 +123,13 @@ def optimize(data: bytes, settings: Settings) -> Result:
             warnings += [STEP_WARNINGS[step]] if step in STEP_WARNINGS else []
     lap("steps")
 
-    clock = search.Clock()
     encoded = search.encode(image, settings, clock)
     kept = None
     if len(encoded.data) >= len(data) and settings.format in (source.format, SMALLEST) and done <= SAME_LOOK:
         kept = _keep_original(source, settings) if done <= SAME_PIXELS else None
         if kept is None and encoded.quality is not None and not settings.lossless:
             asked = encoded.quality
-            encoded = search.encode(image, replace(settings, target_bytes=len(data) - 1), clock, encoded)
+            encoded = search.lower(image, settings, clock, encoded, len(data) - 1)
             warnings += (
                 [QUALITY_LOWERED] if encoded.quality is not None and round(encoded.quality) < round(asked) else []
             )

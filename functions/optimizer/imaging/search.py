@@ -17,13 +17,14 @@ TRIALS = 4  # encodes of a mosaic to find a similarity
 TRIES = 5  # encodes of the whole image to find a size
 PALETTE_QUALITIES = (1, 5, 10, 20, 30, 45, 60, 80, 90, 100)  # that are tried to find a size of PNG
 PALETTE_TRIES = 4  # of them
-SEARCH_SECONDS = 8  # beyond which nothing is tried that can be left out: one encode may take 5 for 50 megapixels
+# From the start of a job on; beyond them nothing is tried that can be left out. One encode of 50 megapixels may take 5.
+SEARCH_SECONDS = 10
 SCORE_TOLERANCE = 0.5  # of SSIMULACRA2: a mosaic tells that of the whole image no better
 WHOLE_TOLERANCE = 1.5  # of the score of the whole image, beyond which it is encoded once more
 SIZE_TOLERANCE = 0.02  # of the size that was asked for, below it
 CLOSE = 1.15  # times the bytes of the best mosaic: formats that may still be the smallest for the whole image
 
-SURE = 0.6  # of the slope below that is counted on where one encode must fit: far from the known one bytes fall less
+SURE = 0.45  # of the slope below that is counted on where one encode must fit: far from the known one bytes fall less
 MORE_EFFORT = 0.03  # of the bytes of a WebP that the most effort saves at the same quality; 2.5 to 5.5 percent
 
 
@@ -75,14 +76,14 @@ class Encoded(NamedTuple):
 
 
 class Clock:
-    """Times the encodes of one image, so that its search ends in time however long each takes."""
+    """Times a job and its encodes, so that its search ends in time however long each takes."""
 
     def __init__(self) -> None:
         self._ends = monotonic() + SEARCH_SECONDS
         self._longest = 0.0
 
     def encode(self, image: Image, settings: Settings, goal: float | None = None) -> Encoded:
-        """As `_encode`."""
+        """Do and time what `_encode` does."""
         begun = monotonic()
         encoded = _encode(image, settings, goal)
         self._longest = max(self._longest, monotonic() - begun)
@@ -93,23 +94,23 @@ class Clock:
         return monotonic() + encodes * self._longest <= self._ends
 
 
-def encode(image: Image, settings: Settings, clock: Clock | None = None, known: Encoded | None = None) -> Encoded:
+def encode(image: Image, settings: Settings, clock: Clock | None = None) -> Encoded:
     """Encode an image of mode L, LA, RGB or RGBA as the settings ask, finding format and quality where they say so.
 
     With a similarity and a size, the result is no better than the one and no larger than the other. A size that cannot
-    be met gives the smallest file that was made. The clock is that of an earlier search, `known` what it has made.
+    be met gives the smallest file that was made. The clock is that of the job.
     """
     clock = clock or Clock()
     alike = settings.auto_quality in SIMILARITIES
     if not alike and settings.format != SMALLEST:
-        return _fit(image, settings, clock, known) if settings.target_bytes else clock.encode(image, settings)
+        return _fit(image, settings, clock) if settings.target_bytes else clock.encode(image, settings)
     view = _View(image)
     goal, found = view.choose(settings)
     close = [choice for size, choice in found if size <= CLOSE * found[0][0]]
-    # What a palette holds much better than a dial of quality is close; else it would be tried for long in vain.
+    # A PNG that is not close would need a palette worse than the lossy formats at their least.
     fitting = [choice for _, choice in found if choice in close or choice.format != "png"]
     if settings.target_bytes and not (alike or settings.lossless):
-        encoded = _fit_first(image, [replace(choice, quality=100) for choice in fitting], clock, known)
+        encoded = _fit_first(image, fitting, clock)
         return encoded._replace(similarity=view.score(encoded.data))
     encoded = clock.encode(image, close[0], goal)
     for choice in close[1:]:
@@ -124,7 +125,7 @@ def encode(image: Image, settings: Settings, clock: Clock | None = None, known: 
         if quality != encoded.quality:
             encoded = clock.encode(image, replace(settings, format=encoded.format, quality=quality))
             score = view.score(encoded.data)
-    if settings.target_bytes and len(encoded.data) > settings.target_bytes and not settings.lossless:
+    if settings.target_bytes and _size(encoded) > settings.target_bytes and not settings.lossless:
         first = replace(settings, format=encoded.format, quality=encoded.quality or 100)
         others = [choice for choice in fitting if choice.format != first.format]
         encoded = _fit_first(image, [first, *others], clock, encoded)
@@ -132,29 +133,44 @@ def encode(image: Image, settings: Settings, clock: Clock | None = None, known: 
     return encoded._replace(similarity=score)
 
 
+def lower(image: Image, settings: Settings, clock: Clock, made: Encoded, target: int) -> Encoded:
+    """Return what was made of the image at so much less quality that it fits into the target's bytes."""
+    assert made.quality is not None
+    settings = replace(settings, format=made.format, quality=made.quality, target_bytes=target)
+    if made.format == "png" and not clock.allows(2):  # without time to find out, not down to two colours
+        lowered = min(made, clock.encode(image, replace(settings, quality=made.quality / 2)), key=_size)
+    else:
+        lowered = _fit(image, settings, clock, made)
+    return lowered if made.similarity is None else lowered._replace(similarity=_View(image).score(lowered.data))
+
+
 def _size(encoded: Encoded) -> int:
     return len(encoded.data)
 
 
-def _fit_first(image: Image, choices: list[Settings], clock: Clock, known: Encoded | None) -> Encoded:
+def _fit_first(image: Image, choices: list[Settings], clock: Clock, made: Encoded | None = None) -> Encoded:
     """Return what `_fit` makes of the first of the choices that meets the target; the smallest where none does."""
-    made: list[Encoded] = []
+    fitted: list[Encoded] = []
     for choice in choices:
-        if made and not clock.allows(2):
+        if fitted and not clock.allows(2):
             break
-        made.append(_fit(image, choice, clock, known, choice.quality))
-        if _size(made[-1]) <= (choice.target_bytes or 0):
-            return made[-1]
-    return min(made, key=_size)
+        fitted.append(_fit(image, choice, clock, made))
+        if choice.target_bytes and _size(fitted[-1]) <= choice.target_bytes:
+            return fitted[-1]
+    return min(fitted, key=_size)
 
 
-def _fit(image: Image, settings: Settings, clock: Clock, known: Encoded | None, most_quality: float = 100) -> Encoded:
-    """Return the best of a few encodes that fits into the target's bytes; the smallest of them if none does."""
+def _fit(image: Image, settings: Settings, clock: Clock, known: Encoded | None = None) -> Encoded:
+    """Return the best of a few encodes that fits into the target's bytes; the smallest of them if none does.
+
+    What is known was made before, and does not fit; when it is of this format, no better quality than its own is tried.
+    """
     target = settings.target_bytes
     assert target is not None
+    made = [known] if known and known.format == settings.format else []
     if settings.lossless or (settings.format == "png" and png.has_few_colors(image)):
-        return clock.encode(image, settings)  # no quality changes anything
-    made: list[Encoded] = []
+        return made[0] if made else clock.encode(image, settings)  # no quality changes anything
+    most = min(settings.quality if known else 100, ENCODERS[settings.format].MAX_QUALITY)
 
     def measure(quality: float) -> float:
         made.append(clock.encode(image, replace(settings, quality=quality)))
@@ -163,36 +179,52 @@ def _fit(image: Image, settings: Settings, clock: Clock, known: Encoded | None, 
     def hurried() -> bool:
         return not clock.allows(2)  # one more, and one that surely fits
 
-    most_quality = min(most_quality, ENCODERS[settings.format].MAX_QUALITY)
     if settings.format == "png":
-        _climb(measure, log(target), most_quality, PALETTE_TRIES, hurried)
+        _climb(measure, log(target), most, PALETTE_TRIES, hurried)
     else:
-        aim = log(target * (1 - SIZE_TOLERANCE / 2))
-        axis, slope = _LOG_BYTES[settings.format]
-        harder = settings.format == "webp" and webp.spares_effort(image)
-        start, tries = axis.of(min(80, most_quality)), TRIES - harder
-        if known and known.format == settings.format:
-            made.append(known)
-            start = _towards(aim, known, axis, slope)
-        if not (made and hurried()):
-            _approach(measure, aim, SIZE_TOLERANCE / 2, slope, axis.quality(start), most_quality, tries, axis, hurried)
-        sizes = {log(_size(each)): axis.of(each.quality) for each in made if each.quality is not None}
-        if hurried():
-            least = min(made, key=_size)
-            if _size(least) > target and least.quality != 1:
-                measure(axis.quality(_towards(aim - SIZE_TOLERANCE, least, axis, SURE * slope)))
-        elif harder and sizes and len(made) >= tries and min(abs(size - aim) for size in sizes) > SIZE_TOLERANCE / 2:
-            # The bytes of WebP go in steps, which may leave the target out; with more effort they lie elsewhere.
-            quality = axis.quality(_between(sizes, aim + MORE_EFFORT))
-            data, lossy = webp.encode(image, replace(settings, quality=quality), webp.MOST_EFFORT)
-            made.append(Encoded(data, "webp", lossy))
+        _home_in(image, settings, measure, made, most, hurried)
     fitting = [each for each in made if _size(each) <= target]
     return max(fitting, key=_size) if fitting else min(made, key=_size)
 
 
-def _towards(aim: float, encoded: Encoded, axis: _Axis, slope: float) -> float:
-    """Return where on the axis the logarithm of bytes is the aim, when they have this slope."""
-    return axis.of(encoded.quality or 100) + (aim - log(_size(encoded))) / slope
+def _home_in(
+    image: Image,
+    settings: Settings,
+    measure: Callable[[float], float],
+    made: list[Encoded],
+    most: float,
+    hurried: Callable[[], bool],
+) -> None:
+    """Add lossy encodes to those made until one is near to the target, or fits when time is short."""
+    target = settings.target_bytes or 0
+    aim = log(target * (1 - SIZE_TOLERANCE / 2))
+    axis, slope = _LOG_BYTES[settings.format]
+    harder = settings.format == "webp" and webp.spares_effort(image)
+    tries = TRIES - harder
+    if not made:
+        _approach(measure, aim, SIZE_TOLERANCE / 2, slope, min(80, most), most, tries, axis, hurried)
+    elif (made[0].quality or 100) <= 1:
+        return
+    elif not hurried():
+        start = axis.quality(_at(axis, made[0]) + (aim - log(_size(made[0]))) / slope)
+        _approach(measure, aim, SIZE_TOLERANCE / 2, slope, start, most, tries, axis, hurried)
+    sizes = {log(_size(each)): axis.of(each.quality) for each in made if each.quality is not None}
+    if hurried():
+        least = min(made, key=_size)
+        if _size(least) > target and (least.quality is None or least.quality > 1.01):
+            if len(sizes) > 1:
+                slope = min(slope, (max(sizes) - min(sizes)) / max(sizes[max(sizes)] - sizes[min(sizes)], 0.01))
+            measure(axis.quality(_at(axis, least) + (aim - SIZE_TOLERANCE - log(_size(least))) / (SURE * slope)))
+    elif harder and sizes and len(made) >= tries and min(abs(size - aim) for size in sizes) > SIZE_TOLERANCE / 2:
+        # The bytes of WebP go in steps, which may leave the target out; with more effort they lie elsewhere.
+        quality = axis.quality(_between(sizes, aim + MORE_EFFORT))
+        data, used = webp.encode(image, replace(settings, quality=quality), webp.MOST_EFFORT)
+        made.append(Encoded(data, "webp", used))
+
+
+def _at(axis: _Axis, encoded: Encoded) -> float:
+    """Return the place of a file on the axis; of one without loss, that of the lossy one that it is smaller than."""
+    return axis.of(80 if encoded.quality is None else encoded.quality)
 
 
 def _never() -> bool:
