@@ -209,8 +209,7 @@ def least(flower: Image.Image) -> dict[tuple[str, str], int]:
     }
 
 
-@pytest.mark.parametrize("seconds", [3, 11], ids=lambda seconds: f"{seconds}s")
-@pytest.mark.parametrize("auto", ["off", "high"])
+@pytest.mark.parametrize(("auto", "seconds"), [("off", 3), ("off", 11), ("high", 11)])
 @pytest.mark.parametrize("format", [*ENCODERS, "smallest"])
 @pytest.mark.parametrize("name", PICTURES)
 def test_a_target_is_met_in_time_however_long_an_encode_takes(
@@ -245,6 +244,17 @@ def test_a_target_is_met_in_time_however_long_an_encode_takes(
             assert len(result.data) <= target
         if target == 1_000 and format != "smallest" and len(result.data) > target:
             assert len(result.data) <= 1.05 * least[name, format]
+
+
+def test_without_time_a_palette_is_lowered_but_not_to_two_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = photo(90, 60)
+    made = search.encode(image, settings(format="png", quality=80))
+    monkeypatch.setattr(search, "SEARCH_SECONDS", -1)
+
+    lowered = search.lower(image, settings(format="png"), search.Clock(), made, len(made.data) - 1)
+
+    assert len(lowered.data) < len(made.data)
+    assert lowered.quality == 40
 
 
 # --- both, and the smallest ---
