@@ -481,8 +481,10 @@ def inflating() -> Iterator[Row]:
 
 def frames() -> Iterator[Row]:
     yield "png-5000", "refuse", partial(apng, 5_000)
-    yield "png-claims-4-billion", "refuse", partial(apng, 2, 2**32 - 1)
-    yield "png-claims-none", "either", partial(apng, 2, 0)
+    yield "png-claims-2-billion", "refuse", partial(apng, 2, 2**31 - 1)
+    # What cannot be a number of frames makes a still of it, in Pillow as in browsers.
+    yield "png-claims-4-billion", "accept", partial(apng, 2, 2**32 - 1)
+    yield "png-claims-none", "accept", partial(apng, 2, 0)
     yield "png-claims-too-many", "either", partial(apng, 2, 900)
     yield "png-1000", "accept", partial(apng, 1_000)
     yield "webp-2000", "refuse", partial(webp_frames, 2_000)
@@ -957,8 +959,6 @@ def odd_pngs() -> Iterator[Row]:
         lambda: png_with(apng(2), png_chunk(b"fcTL", struct.pack(">IIIIIHHBB", 0, 8, 8, 9_999, 9_999, 1, 10, 9, 9))),
     )
     yield "png-frame-control-short", "either", lambda: png_with(apng(2), png_chunk(b"fcTL", b"\0"))
-    for count in (0, 2**31 + 1, 2**32 - 1):
-        yield f"png-apng-of-{count}-frames", "accept", lambda count=count: apng(1, claimed=count)  # type: ignore[misc]
     yield "png-short-actl", "either", lambda: png_with(plain("png"), png_chunk(b"acTL", b"\0\0"))
     for mode in ("L+tRNS", "RGB+tRNS", "P", "P+tRNS", "LA", "1", "I;16"):
         yield f"png-truncated-{mode}", "refuse", lambda mode=mode: encoded(in_mode(mode), "png")[:-40]  # type: ignore[misc]
