@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,9 +32,9 @@ ARGUMENTS = [
 ]
 
 
-def executable() -> str:
-    """Return the browser's path; raises RuntimeError with a sentence when there is none."""
-    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+def executable(names: Sequence[str] = BROWSERS) -> str:
+    """Return the path of the first browser that there is; raises RuntimeError with a sentence when there is none."""
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
     if not found:
         package = BROWSER_PACKAGES[0]
         raise RuntimeError(f"Chromium is missing. Install it (on Debian: apt-get install {package}) or set CHROMIUM.")
