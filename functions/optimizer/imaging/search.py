@@ -201,12 +201,12 @@ def _home_in(
     axis, slope = _LOG_BYTES[settings.format]
     harder = settings.format == "webp" and webp.spares_effort(image)
     tries = TRIES - harder
-    if not made:
-        _approach(measure, aim, SIZE_TOLERANCE / 2, slope, min(80, most), most, tries, axis, hurried)
-    elif (made[0].quality or 100) <= 1:
-        return
-    elif not hurried():
+    start = min(80, most)
+    if made:
         start = axis.quality(_at(axis, made[0]) + (aim - log(_size(made[0]))) / slope)
+        if made[0].quality == 1:
+            return
+    if not (made and hurried()):
         _approach(measure, aim, SIZE_TOLERANCE / 2, slope, start, most, tries, axis, hurried)
     sizes = {log(_size(each)): axis.of(each.quality) for each in made if each.quality is not None}
     if hurried():
