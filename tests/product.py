@@ -41,10 +41,11 @@ def running(**environ: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Yield the process and the address it prints; end it as Ctrl-C does."""
     process = start(PORT=free_port(), **environ)
     assert process.stdout
-    line = process.stdout.readline()
-    assert line.startswith("Pinch is ready at http://"), process.communicate()
+    ready, promise = process.stdout.readline(), process.stdout.readline()
+    assert ready.startswith("Pinch is ready at http://"), process.communicate()
+    assert promise.startswith("Uploads are deleted within")
     try:
-        yield process, line.split()[-1]
+        yield process, ready.split()[-1]
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=20)

@@ -148,21 +148,22 @@ class TestContract:
         assert hits == [False, True, False, True]
 
     def test_the_previous_window_counts_as_far_as_it_reaches_into_the_span(self, storage: Any, key: str) -> None:
-        limiter, limit = SlidingWindowCounterRateLimiter(storage), RateLimitItemPerSecond(4, 2)
+        limiter, limit = SlidingWindowCounterRateLimiter(storage), RateLimitItemPerSecond(4, 4)
         for attempt in range(5):
             limited = f"{key}{attempt}"
-            wait_for_a_new_window(2)
+            wait_for_a_new_window(4)
+            begun = time.monotonic()
             filled = [limiter.hit(limit, limited) for _ in range(5)]
-            time.sleep(3.05)  # from then on: Redis begins a window with its first hit, however late that is
-            previous, left, current, _ = storage.get_sliding_window(limit.key_for(limited), 2)
+            time.sleep(begun + 6.05 - time.monotonic())  # Redis begins a window with its first hit, however late it is
+            previous, left, current, _ = storage.get_sliding_window(limit.key_for(limited), 4)
             admitted = [limiter.hit(limit, limited) for _ in range(4)]
-            left_then = storage.get_sliding_window(limit.key_for(limited), 2)[1]
-            if filled[3] and 0.5 < left_then <= left < 1:
+            left_then = storage.get_sliding_window(limit.key_for(limited), 4)[1]
+            if filled[3] and 1 < left_then <= left < 2:
                 break  # else the machine was busy, and the moment is over
 
         assert filled == [True] * 4 + [False]
         assert (previous, current) == (4, 0)
-        assert 0.5 < left_then <= left < 1
+        assert 1 < left_then <= left < 2
         assert 2 <= sum(admitted) <= 3  # half a window later, half of it is free
         assert admitted == sorted(admitted, reverse=True)
 

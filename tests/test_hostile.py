@@ -269,9 +269,9 @@ def test_nothing_private_is_logged_or_counted(format: str, s3: "S3Client", s3_ur
         service.optimize(service.upload(data[: len(data) // 2], f"MARKER-NAME.{format}"), {})
         service.optimize(service.upload(FILES["metadata/mpo-overlapping-index"].make()), {})
         items = counters.scan(TableName=table)["Items"]
-        said = service.said().splitlines()
+        said = service.said()
 
     assert items
     assert marks_in(repr(items).encode()) == []
     assert "127.0.0.1" not in repr(items)
-    assert [line for line in said if not line.startswith("Uploads are deleted within")] == []
+    assert said == ""

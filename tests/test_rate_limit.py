@@ -25,7 +25,7 @@ COUNTED = ("/api/uploads", f"/api/uploads/{ID}/optimize")
 TABLE = "counters-of-the-limit"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def table_uri(s3_url: str) -> str:
     create_table(boto3.client("dynamodb", endpoint_url=s3_url, region_name="us-east-1"), TABLE)
     return f"dynamodb://{TABLE}?endpoint_url={s3_url}"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from optimizer.imaging import search
+from optimizer.imaging import perception, search
 from optimizer.imaging.decode import open_source
 from optimizer.imaging.encoders import ENCODERS
 from optimizer.imaging.perception import similarity
@@ -191,10 +191,11 @@ def test_no_file_grows_to_use_its_target_up(format: str) -> None:
 # --- when encodes take too long ---
 
 
+SIDE = 64  # of a tile here, so that small pictures are searched as large ones are
 PICTURES: dict[str, Callable[[Image.Image], Image.Image]] = {
-    "photo": lambda flower: flower,
-    "alpha": lambda _: in_mode("RGBA", photo(720, 480)),
-    "noise": lambda _: noise(720, 480),
+    "photo": lambda flower: flower.resize((300, 200)),
+    "alpha": lambda flower: in_mode("RGBA", flower.resize((300, 200))),
+    "noise": lambda _: noise(300, 200),
 }
 
 
@@ -234,6 +235,7 @@ def test_a_target_is_met_in_time_however_long_an_encode_takes(
 
     monkeypatch.setattr(search, "_encode", slow)
     monkeypatch.setattr(search, "monotonic", lambda: now[0])
+    monkeypatch.setattr(perception, "TILE_SIDE", SIDE)
 
     for target in (1_000, 2 * min(least[name, each] for each in able)):
         now[0] = 0
