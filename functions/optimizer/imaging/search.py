@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
-from math import exp, log, prod
+from math import log
 from time import monotonic
 from typing import NamedTuple
 
 from PIL import Image as pillow
 from PIL.Image import Image
 
+from optimizer.imaging.approach import COMMON, QUANTIZER, Axis, approach, between, climb
 from optimizer.imaging.encoders import ENCODERS, SMALLEST, png, webp
 from optimizer.settings import SIMILARITIES, Settings
 
@@ -28,42 +29,9 @@ SURE = 0.45  # of the slope below that is counted on where one encode must fit: 
 MORE_EFFORT = 0.03  # of the bytes of a WebP that the most effort saves at the same quality; 2.5 to 5.5 percent
 
 
-class _Axis(NamedTuple):
-    """A measure of quality on which what is measured grows in a nearly straight line."""
-
-    of: Callable[[float], float]  # a quality
-    quality: Callable[[float], float]  # at a place on the axis
-
-
-def _axis(quality: float) -> float:
-    return log(quality / (105 - quality))
-
-
-def _quality(at: float) -> float:
-    return min(max(105 / (1 + exp(-at)), 1), 100)
-
-
-def _quantizer_axis(quality: float) -> float:
-    """Follow QualityToCompression of libwebp, which has a kink at 75, to its quantizer of 0 to 127.
-
-    The logarithm of bytes is nearest to straight over that of the quantizer and 20 more (on photos).
-    """
-    share = quality / 100
-    linear = share * 2 / 3 if share < 0.75 else 2 * share - 1
-    return -log(20 + 127 * (1 - linear ** (1 / 3)))
-
-
-def _quantizer_quality(at: float) -> float:
-    linear = min(max(1 - (exp(-at) - 20) / 127, 0), 1) ** 3
-    return min(max(100 * (linear * 1.5 if linear < 0.5 else (linear + 1) / 2), 1), 100)
-
-
-_COMMON = _Axis(_axis, _quality)  # for scores, and for the bytes of JPEG
-_QUANTIZER = _Axis(_quantizer_axis, _quantizer_quality)  # for the bytes of WebP
-
 # What one unit of an axis is worth on photos, in points of SSIMULACRA2 and in the logarithm of bytes.
 _POINTS = 13
-_LOG_BYTES = {"jpeg": (_COMMON, 0.7), "webp": (_QUANTIZER, 1.4)}
+_LOG_BYTES = {"jpeg": (COMMON, 0.7), "webp": (QUANTIZER, 1.4)}
 
 
 class Encoded(NamedTuple):
@@ -121,7 +89,7 @@ def encode(image: Image, settings: Settings, clock: Clock | None = None) -> Enco
     if encoded.quality is not None and not fixed and clock.allows(2 if settings.target_bytes else 1):
         # Lossy encoders spread their bytes over a picture, and may treat the whole a little unlike its tiles.
         most = ENCODERS[encoded.format].MAX_QUALITY
-        quality = min(_quality(_axis(encoded.quality) + (goal - score) / _POINTS), most)
+        quality = min(COMMON.quality(COMMON.of(encoded.quality) + (goal - score) / _POINTS), most)
         if quality != encoded.quality:
             encoded = clock.encode(image, replace(settings, format=encoded.format, quality=quality))
             score = view.score(encoded.data)
@@ -180,7 +148,8 @@ def _fit(image: Image, settings: Settings, clock: Clock, known: Encoded | None =
         return not clock.allows(2)  # one more, and one that surely fits
 
     if settings.format == "png":
-        _climb(measure, log(target), most, PALETTE_TRIES, hurried)
+        ladder = [quality for quality in PALETTE_QUALITIES if quality <= most]
+        climb(measure, log(target), ladder, PALETTE_QUALITIES.index(80), PALETTE_TRIES, hurried)
     else:
         _home_in(image, settings, measure, made, most, hurried)
     fitting = [each for each in made if _size(each) <= target]
@@ -207,7 +176,7 @@ def _home_in(
         if made[0].quality == 1:
             return
     if not (made and hurried()):
-        _approach(measure, aim, SIZE_TOLERANCE / 2, slope, start, most, tries, axis, hurried)
+        approach(measure, aim, SIZE_TOLERANCE / 2, slope, start, most, tries, axis, hurried)
     sizes = {log(_size(each)): axis.of(each.quality) for each in made if each.quality is not None}
     if hurried():
         least = min(made, key=_size)
@@ -217,39 +186,14 @@ def _home_in(
             measure(axis.quality(_at(axis, least) + (aim - SIZE_TOLERANCE - log(_size(least))) / (SURE * slope)))
     elif harder and sizes and len(made) >= tries and min(abs(size - aim) for size in sizes) > SIZE_TOLERANCE / 2:
         # The bytes of WebP go in steps, which may leave the target out; with more effort they lie elsewhere.
-        quality = axis.quality(_between(sizes, aim + MORE_EFFORT))
+        quality = axis.quality(between(sizes, aim + MORE_EFFORT))
         data, used = webp.encode(image, replace(settings, quality=quality), webp.MOST_EFFORT)
         made.append(Encoded(data, "webp", used))
 
 
-def _at(axis: _Axis, encoded: Encoded) -> float:
+def _at(axis: Axis, encoded: Encoded) -> float:
     """Return the place of a file on the axis; of one without loss, that of the lossy one that it is smaller than."""
     return axis.of(80 if encoded.quality is None else encoded.quality)
-
-
-def _never() -> bool:
-    return False
-
-
-def _climb(
-    measure: Callable[[float], float], aim: float, most: float, tries: int, hurried: Callable[[], bool] = _never
-) -> None:
-    """Measure the best of PALETTE_QUALITIES up to `most` that is within the aim, by halves; else the least at last.
-
-    Palettes go in steps, and in steps that differ from picture to picture, so there is no line to follow.
-    """
-    ladder = [quality for quality in PALETTE_QUALITIES if quality <= most]
-    low, high = 0, len(ladder) - 1
-    at = 0 if hurried() else min(PALETTE_QUALITIES.index(80), high)
-    fitted = False
-    for left in reversed(range(tries)):
-        fits = measure(ladder[at]) <= aim
-        fitted = fitted or fits
-        low, high = (at + 1, high) if fits else (low, at - 1)
-        hurry = hurried()
-        if low > high or (hurry and (fitted or at == 0)):
-            return
-        at = (low + high) // 2 if fitted or (left > 1 and not hurry) else 0
 
 
 def _encode(image: Image, settings: Settings, goal: float | None = None) -> Encoded:
@@ -259,58 +203,6 @@ def _encode(image: Image, settings: Settings, goal: float | None = None) -> Enco
     else:
         data, quality = ENCODERS[settings.format].encode(image, settings)
     return Encoded(data, settings.format, quality)
-
-
-def _approach(
-    measure: Callable[[float], float],
-    goal: float,
-    tolerance: float,
-    slope: float,
-    start: float,
-    most: float,
-    tries: int,
-    axis: _Axis = _COMMON,
-    hurried: Callable[[], bool] = _never,
-) -> None:
-    """Measure at qualities from 1 to `most` until one is as near to the goal as the tolerance says, or time is short.
-
-    What is measured grows with the quality, by about `slope` for each unit of the axis. The next quality is on the line
-    or parabola through the nearest that are known; where that leads out of what is left, on the line between its ends,
-    or at the far one.
-    """
-    low, high, at = (axis.of(quality) for quality in (1, most, min(start, most)))
-    known: dict[float, float] = {}  # where on the axis by what was measured there
-    for _ in range(tries):
-        value = measure(axis.quality(at))
-        if abs(value - goal) <= tolerance or at == (high if value < goal else low) or hurried():
-            return
-        low, high = (at, high) if value < goal else (low, at)
-        known[value] = at
-        nearest = sorted(known, key=lambda each: abs(each - goal))[:3]
-        if len(nearest) == 1:
-            at = min(max(at + (goal - value) / slope, low), high)
-            continue
-        at = _interpolate({each: known[each] for each in nearest}, goal)
-        if not low < at < high:
-            below, above = [each for each in known if each < goal], [each for each in known if each >= goal]
-            at = high if below else low
-            if below and above:
-                at = _interpolate({max(below): low, min(above): high}, goal)
-
-
-def _between(known: dict[float, float], goal: float) -> float:
-    """Return the value at `goal` on the line between its neighbours; that of the nearest where it has but one."""
-    below, above = [each for each in known if each < goal], [each for each in known if each >= goal]
-    ends = ([max(below)] if below else []) + ([min(above)] if above else [])
-    return _interpolate({each: known[each] for each in ends}, goal)
-
-
-def _interpolate(known: dict[float, float], goal: float) -> float:
-    """Return the value at `goal` of Lagrange's polynomial through the known values."""
-    return sum(
-        value * prod((goal - other) / (each - other) for other in known if other != each)
-        for each, value in known.items()
-    )
 
 
 class _View:
@@ -361,7 +253,7 @@ class _View:
             tried[quality] = self._try(replace(settings, quality=quality))
             return tried[quality][1]
 
-        _approach(measure, goal, SCORE_TOLERANCE, _POINTS, 84, ENCODERS[settings.format].MAX_QUALITY, TRIALS)
+        approach(measure, goal, SCORE_TOLERANCE, _POINTS, 84, ENCODERS[settings.format].MAX_QUALITY, TRIALS)
         reaching = [quality for quality, (_, score) in tried.items() if score >= goal - SCORE_TOLERANCE]
         best = (
             min(reaching, key=lambda each: tried[each][0]) if reaching else max(tried, key=lambda each: tried[each][1])
