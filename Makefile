@@ -15,7 +15,7 @@ export PYTHONPATH = functions:.
 export PYTHONDONTWRITEBYTECODE = 1
 export SAM_CLI_TELEMETRY = 0
 
-# Many tests wait, so two processors have time for three of them.
+# Many tests wait, so two processors have time for three of them; not for more threads each, which wait by spinning.
 WORKERS = $(shell processors=$$(nproc 2>/dev/null || echo 3); echo $$((processors > 3 ? processors : 3)))
 STACK = pinch
 ARCHITECTURE = arm64
@@ -30,7 +30,7 @@ run: ## Serve the whole product on http://127.0.0.1:5001 (PORT=... for another p
 	@exec $(BIN)/python -m infra.local
 
 test: lint ## Check everything: lint, types, unit, Lambda-runtime and browser tests
-	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal --cov --cov-report=term
+	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal --cov --cov-report=term
 
 lint: ## Lint and type-check Python, JavaScript and the template
 	@$(SETUP) dev
