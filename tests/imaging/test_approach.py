@@ -5,8 +5,7 @@ from math import exp, log
 
 import pytest
 
-from optimizer.imaging.approach import COMMON, QUANTIZER, approach, climb
-from optimizer.imaging.search import PALETTE_QUALITIES, PALETTE_TRIES
+from optimizer.imaging.approach import COMMON, QUANTIZER, approach
 
 CURVES: dict[str, Callable[[float], float]] = {
     "as expected": lambda quality: 13 * COMMON.of(quality),
@@ -85,17 +84,3 @@ def test_beyond_both_ends_the_end_is_tried_and_then_no_more(goal: float, end: fl
 def test_the_axis_of_webp_gives_every_quality_back() -> None:
     for quality in (1, 10, 50, 74.9, 75, 75.1, 90, 100):
         assert QUANTIZER.quality(QUANTIZER.of(quality)) == pytest.approx(quality)
-
-
-@pytest.mark.parametrize("rung", range(len(PALETTE_QUALITIES) + 1))
-def test_the_best_palette_that_fits_is_found_in_four_tries_and_else_the_least_is_tried(rung: int) -> None:
-    asked: list[float] = []
-
-    def measure(quality: float) -> float:
-        asked.append(quality)
-        return PALETTE_QUALITIES.index(int(quality))
-
-    climb(measure, rung - 1, PALETTE_QUALITIES, PALETTE_QUALITIES.index(80), PALETTE_TRIES)
-
-    assert len(asked) <= PALETTE_TRIES
-    assert PALETTE_QUALITIES[max(rung - 1, 0)] in asked

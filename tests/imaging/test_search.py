@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from itertools import product
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from PIL import Image
 
 from optimizer.imaging import perception, search
 from optimizer.imaging.decode import open_source
-from optimizer.imaging.encoders import ENCODERS
+from optimizer.imaging.encoders import ENCODERS, png
 from optimizer.imaging.perception import similarity
 from optimizer.imaging.pipeline import optimize
 from optimizer.imaging.search import SIZE_TOLERANCE, TRIALS, TRIES, Encoded
@@ -19,6 +20,7 @@ from tests.images import drawing, encoded, exif_bytes, in_mode, noise, opened, p
 
 CORPUS = Path(__file__).parents[1] / "corpus"
 LOSSY = ["jpeg", "webp"]
+SIDE = 64  # of a tile, for small pictures to be searched as large ones are
 CALLS: list[tuple[tuple[int, int], str]] = []  # size and format of each encode since the test began
 AIMS: list[dict[str, Any]] = [
     {"auto_quality": "balanced"},
@@ -48,7 +50,13 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> None:
         CALLS.append((image.size, settings.format))
         return encode(image, settings, goal)
 
+    def count_palette(palettes: png.Palettes, colors: int | None) -> tuple[bytes, float | None]:
+        CALLS.append((palettes._image.size, "png"))
+        return in_colors(palettes, colors)
+
+    in_colors = png.Palettes.encode
     monkeypatch.setattr(search, "_encode", count)
+    monkeypatch.setattr(png.Palettes, "encode", count_palette)
 
 
 # --- a similarity ---
@@ -145,9 +153,28 @@ def test_a_target_for_a_png_is_not_exceeded(target: int) -> None:
     exact = len(ENCODERS["png"].encode(image, settings(lossless=True))[0])
     smallest = len(ENCODERS["png"].encode(image, settings(quality=1))[0])
     assert len(result.data) <= max(target, smallest)
-    assert len(CALLS) <= search.PALETTE_TRIES
+    assert len(CALLS) <= search.COLOR_TRIES
     if target >= exact:
         assert result.quality in (None, 100)
+
+
+def test_a_png_gets_as_many_colours_as_fit_with_a_tenth_to_spare(
+    flower: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = flower.resize((300, 200))
+    monkeypatch.setattr(perception, "TILE_SIDE", SIDE)
+    palettes = png.Palettes(image)
+    sizes = [len(palettes.encode(colors)[0]) for colors in search.COLORS if palettes.expected(colors) < inf]
+    CALLS.clear()
+
+    results = [search.encode(image, settings(format="png", target_bytes=size + size // 10)) for size in sizes]
+
+    assert len(CALLS) <= search.COLOR_TRIES * len(sizes)
+    assert all(0 <= len(result.data) / size - 1 <= 0.1 for result, size in zip(results, sizes, strict=True))
+    qualities = [result.quality or 100 for result in results]
+    assert qualities == sorted(qualities)
+    assert qualities[0] < 10
+    assert qualities[-1] == 100
 
 
 @pytest.mark.parametrize("format", LOSSY)
@@ -190,7 +217,6 @@ def test_no_file_grows_to_use_its_target_up(format: str) -> None:
 # --- when encodes take too long ---
 
 
-SIDE = 64  # of a tile here, so that small pictures are searched as large ones are
 PICTURES: dict[str, Callable[[Image.Image], Image.Image]] = {
     "photo": lambda flower: flower.resize((300, 200)),
     "alpha": lambda flower: in_mode("RGBA", flower.resize((300, 200))),
@@ -232,6 +258,12 @@ def test_a_target_is_met_in_time_however_long_an_encode_takes(
         now[0] += seconds * (encoded.size == image.size)
         return timed(encoded, *options)
 
+    def slow_palette(palettes: png.Palettes, colors: int | None) -> tuple[bytes, float | None]:
+        now[0] += seconds
+        return in_colors(palettes, colors)
+
+    in_colors = png.Palettes.encode
+    monkeypatch.setattr(png.Palettes, "encode", slow_palette)
     monkeypatch.setattr(search, "_encode", slow)
     monkeypatch.setattr(search, "monotonic", lambda: now[0])
     monkeypatch.setattr(perception, "TILE_SIDE", SIDE)
@@ -255,7 +287,7 @@ def test_without_time_a_palette_is_lowered_but_not_to_two_colours(monkeypatch: p
     lowered = search.lower(image, settings(format="png"), search.Clock(), made, len(made.data) - 1)
 
     assert len(lowered.data) < len(made.data)
-    assert lowered.quality == 40
+    assert len(opened(lowered.data).getcolors() or []) > 2
 
 
 # --- both, and the smallest ---

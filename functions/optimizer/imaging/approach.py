@@ -1,6 +1,6 @@
 """Finds the quality at which what is measured meets a goal, by as few measures as that takes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from math import exp, log, prod
 from typing import NamedTuple
 
@@ -78,31 +78,6 @@ def approach(
             at = high if below else low
             if below and above:
                 at = _interpolate({max(below): low, min(above): high}, goal)
-
-
-def climb(
-    measure: Callable[[float], float],
-    aim: float,
-    ladder: Sequence[float],
-    start: int,
-    tries: int,
-    hurried: Callable[[], bool] = _never,
-) -> None:
-    """Measure the best quality of a ladder that is within the aim, by halves from a start; else the least at last.
-
-    For what grows in steps, and in steps that differ from picture to picture, so that there is no line to follow.
-    """
-    low, high = 0, len(ladder) - 1
-    at = 0 if hurried() else min(start, high)
-    fitted = False
-    for left in reversed(range(tries)):
-        fits = measure(ladder[at]) <= aim
-        fitted = fitted or fits
-        low, high = (at + 1, high) if fits else (low, at - 1)
-        hurry = hurried()
-        if low > high or (hurry and (fitted or at == 0)):
-            return
-        at = (low + high) // 2 if fitted or (left > 1 and not hurry) else 0
 
 
 def between(known: dict[float, float], goal: float) -> float:

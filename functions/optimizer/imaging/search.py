@@ -1,7 +1,9 @@
 """Encodes by aim instead of by number: a similarity, a size, or whatever format needs the fewest bytes."""
 
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from io import BytesIO
 from math import log
 from time import monotonic
@@ -10,14 +12,15 @@ from typing import NamedTuple
 from PIL import Image as pillow
 from PIL.Image import Image
 
-from optimizer.imaging.approach import COMMON, QUANTIZER, Axis, approach, between, climb
+from optimizer.imaging.approach import COMMON, QUANTIZER, Axis, approach, between
 from optimizer.imaging.encoders import ENCODERS, SMALLEST, png, webp
 from optimizer.settings import SIMILARITIES, Settings
 
 TRIALS = 4  # encodes of a mosaic to find a similarity
 TRIES = 5  # encodes of the whole image to find a size
-PALETTE_QUALITIES = (1, 5, 10, 20, 30, 45, 60, 80, 90, 100)  # that are tried to find a size of PNG
-PALETTE_TRIES = 4  # of them
+# What is tried to find a size of PNG: palettes of so many colours, and all that the image has.
+COLORS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, png.DITHERED, None)
+COLOR_TRIES = 4  # of them
 # From the start of a job on; beyond them nothing is tried that can be left out. One encode of 50 megapixels may take 5.
 SEARCH_SECONDS = 10
 SCORE_TOLERANCE = 0.5  # of SSIMULACRA2: a mosaic tells that of the whole image no better
@@ -25,6 +28,7 @@ WHOLE_TOLERANCE = 1.5  # of the score of the whole image, beyond which it is enc
 SIZE_TOLERANCE = 0.02  # of the size that was asked for, below it
 CLOSE = 1.15  # times the bytes of the best mosaic: formats that may still be the smallest for the whole image
 
+HASTE = 0.5  # of the room that a mosaic says is left, for a palette that must fit
 SURE = 0.45  # of the slope below that is counted on where one encode must fit: far from the known one bytes fall less
 MORE_EFFORT = 0.03  # of the bytes of a WebP that the most effort saves at the same quality; 2.5 to 5.5 percent
 
@@ -52,8 +56,12 @@ class Clock:
 
     def encode(self, image: Image, settings: Settings, goal: float | None = None) -> Encoded:
         """Do and time what `_encode` does."""
+        return self.time(lambda: _encode(image, settings, goal))
+
+    def time(self, encode: Callable[[], Encoded]) -> Encoded:
+        """Do and time one encode."""
         begun = monotonic()
-        encoded = _encode(image, settings, goal)
+        encoded = encode()
         self._longest = max(self._longest, monotonic() - begun)
         return encoded
 
@@ -105,10 +113,7 @@ def lower(image: Image, settings: Settings, clock: Clock, made: Encoded, target:
     """Return what was made of the image at so much less quality that it fits into the target's bytes."""
     assert made.quality is not None
     settings = replace(settings, format=made.format, quality=made.quality, target_bytes=target)
-    if made.format == "png" and not clock.allows(2):  # without time to find out, not down to two colours
-        lowered = min(made, clock.encode(image, replace(settings, quality=made.quality / 2)), key=_size)
-    else:
-        lowered = _fit(image, settings, clock, made)
+    lowered = _fit(image, settings, clock, made)
     return lowered if made.similarity is None else lowered._replace(similarity=_View(image).score(lowered.data))
 
 
@@ -148,12 +153,45 @@ def _fit(image: Image, settings: Settings, clock: Clock, known: Encoded | None =
         return not clock.allows(2)  # one more, and one that surely fits
 
     if settings.format == "png":
-        ladder = [quality for quality in PALETTE_QUALITIES if quality <= most]
-        climb(measure, log(target), ladder, PALETTE_QUALITIES.index(80), PALETTE_TRIES, hurried)
+        _choose_colors(png.Palettes(image), target, most, clock, made, hurried)
     else:
         _home_in(image, settings, measure, made, most, hurried)
     fitting = [each for each in made if _size(each) <= target]
     return max(fitting, key=_size) if fitting else min(made, key=_size)
+
+
+def _choose_colors(
+    palettes: png.Palettes,
+    target: int,
+    most: float,
+    clock: Clock,
+    made: list[Encoded],
+    hurried: Callable[[], bool],
+) -> None:
+    """Add PNGs to those made until one fits and none of more colours would, or one that should when time is short."""
+
+    def encode(colors: int | None) -> Encoded:
+        data, quality = palettes.encode(colors)
+        return Encoded(data, "png", quality and min(quality, most))
+
+    fits, exceeds = -1, len(COLORS) - bool(made)  # places in COLORS; all of its own are more than what was made
+    scale = 1.0  # of what the mosaic tells, as the last file shows
+    for left in reversed(range(COLOR_TRIES)):
+        hurry = hurried()
+        room = target / scale * (HASTE if hurry or (left == 1 and fits < 0) else 1)
+        if exceeds == len(COLORS) and palettes.expected(None) <= room:
+            at = len(COLORS) - 1
+        else:
+            at = bisect_right(COLORS, room, max(fits, 0), min(exceeds, len(COLORS) - 1), key=palettes.expected) - 1
+        if fits < 0:
+            at = max(at, 0) if left else 0
+        elif hurry or at <= fits:
+            return
+        made.append(clock.time(partial(encode, COLORS[at])))
+        scale = _size(made[-1]) / palettes.expected(COLORS[at])
+        fits, exceeds = (at, exceeds) if _size(made[-1]) <= target else (fits, at)
+        if hurry or exceeds - fits == 1:
+            return
 
 
 def _home_in(

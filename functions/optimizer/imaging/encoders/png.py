@@ -2,8 +2,10 @@
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from functools import cache
 from io import BytesIO
 from itertools import pairwise
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import oxipng
@@ -12,6 +14,7 @@ from PIL.Image import Image
 from PIL.PngImagePlugin import PngInfo
 
 if TYPE_CHECKING:
+    from optimizer.imaging.quantize import Palette
     from optimizer.settings import Settings
 
 TITLE = "PNG"
@@ -23,6 +26,7 @@ MAX_QUALITY = 100
 MAX_SIDE = 2**31 - 1
 
 PALETTE_COLORS = 256
+DITHERED = 257  # stands for as many, dithered
 
 # What a quality asks of a palette, in points of SSIMULACRA2, linear in between: about what JPEG has at this quality. It
 # gets the fewest colours that reach the aim; and where no palette does, all 256 as long as they reach the floor. Photos
@@ -100,33 +104,70 @@ def has_few_colors(image: Image) -> bool:
 
 def _quantize(image: Image, quality: float, aim: float, floor: float) -> Image | None:
     """Return the image in the fewest colours that score the aim, else in 256 that score the floor; None if none do."""
-    from optimizer.imaging.perception import Mosaic, Reference
-    from optimizer.imaging.quantize import Palette, Quantizer
-
-    mosaic = Mosaic(image)
-    tiles = mosaic.of(image)
-    reference, quantizer = Reference(tiles), Quantizer(image)
-
-    def score(palette: Palette) -> float:
-        return mosaic.predict(reference.score(palette.apply(tiles).convert(image.mode)))
-
-    palette = quantizer.palette(PALETTE_COLORS)
-    reached = score(palette)
+    palettes = Palettes(image)
+    palette = palettes.of(PALETTE_COLORS)
+    reached = palettes.score(palette)
     if reached < aim:
-        dithered = palette.dithered()
-        gained = score(dithered)
+        dithered = palettes.of(DITHERED)
+        gained = palettes.score(dithered)
         if gained >= reached + DITHER_GAIN:
             palette, reached = dithered, gained
         return palette.apply(image) if reached >= floor else None
-    palettes = {PALETTE_COLORS: palette}
     counts = [2, 4, 8, 16, 32, 64, 128]
 
     def holds(colors: int) -> bool:
-        palettes[colors] = fewer = quantizer.palette(colors)
-        return quantizer.farthest(fewer) <= _between(_MISSES, quality) and score(fewer) >= aim
+        fewer = palettes.of(colors)
+        return palettes.farthest(fewer) <= _between(_MISSES, quality) and palettes.score(fewer) >= aim
 
-    fewest = [*counts, PALETTE_COLORS][bisect_left(counts, True, key=holds)]
-    return palettes[fewest].apply(image)
+    return palettes.of([*counts, PALETTE_COLORS][bisect_left(counts, True, key=holds)]).apply(image)
+
+
+class Palettes:
+    """An RGB or RGBA image in palettes of any length; a mosaic of it tells what they are worth."""
+
+    def __init__(self, image: Image) -> None:
+        from optimizer.imaging.perception import Mosaic, Reference
+        from optimizer.imaging.quantize import Quantizer
+
+        self._image = image
+        self._mosaic = Mosaic(image)
+        self._tiles = self._mosaic.of(image)
+        self._reference = Reference(self._tiles)
+        self._quantizer = Quantizer(image)
+        self.farthest = self._quantizer.farthest
+        self.of = cache(self._of)
+        self.expected = cache(self._expected)
+
+    def _of(self, colors: int) -> "Palette":
+        """Return the palette of so many colours."""
+        return self.of(PALETTE_COLORS).dithered() if colors == DITHERED else self._quantizer.palette(colors)
+
+    def score(self, palette: "Palette") -> float:
+        """Return the similarity of the image in these colours."""
+        return self._mosaic.predict(self._reference.score(palette.apply(self._tiles).convert(self._image.mode)))
+
+    def _expected(self, colors: int | None) -> float:
+        """Return the bytes of the image in so many colours, or in all of its own, if it were as its mosaic is.
+
+        Dithering is worth no bytes where it gains nothing.
+        """
+        tiles = self._tiles
+        if colors == DITHERED and self.score(self.of(DITHERED)) < self.score(self.of(PALETTE_COLORS)) + DITHER_GAIN:
+            return inf
+        if colors is None:
+            size = len(_pack(_save(tiles, tiles), tiles, _LOSSLESS))
+        else:
+            size = len(_pack(_save(self.of(colors).apply(tiles), tiles), tiles, _PALETTE))
+        return size * self._image.width * self._image.height / (tiles.width * tiles.height)
+
+    def encode(self, colors: int | None) -> tuple[bytes, float | None]:
+        """Return a file in so many colours with the quality that would ask for them, or in all with none."""
+        image = self._image
+        if colors is None:
+            return _pack(_save(image, image), image, _LOSSLESS), None
+        palette = self.of(colors)
+        file = _pack(_save(palette.apply(image), image), image, _PALETTE)
+        return file, min(round(quality_for(self.score(palette))), 99)
 
 
 def _save(candidate: Image, image: Image, compress_level: int = 0) -> bytes:
