@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from itertools import product
-from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +163,8 @@ def test_a_png_gets_as_many_colours_as_fit_with_a_tenth_to_spare(
     image = flower.resize((300, 200))
     monkeypatch.setattr(perception, "TILE_SIDE", SIDE)
     palettes = png.Palettes(image)
-    sizes = [len(palettes.encode(colors)[0]) for colors in search.COLORS if palettes.expected(colors) < inf]
+    choices = [*search.COLORS[: None if palettes.dithers() else -1], None]
+    sizes = [len(palettes.encode(colors)[0]) for colors in choices]
     CALLS.clear()
 
     results = [search.encode(image, settings(format="png", target_bytes=size + size // 10)) for size in sizes]
@@ -175,6 +175,27 @@ def test_a_png_gets_as_many_colours_as_fit_with_a_tenth_to_spare(
     assert qualities == sorted(qualities)
     assert qualities[0] < 10
     assert qualities[-1] == 100
+
+
+@pytest.mark.parametrize(("share", "used"), [(0.9, 0.85), (0.6, 0.95), (1.02, 0.98)])
+def test_a_png_whose_mosaic_misleads_uses_its_target_all_the_same(share: float, used: float) -> None:
+    image = Image.open(CORPUS / "graphic-triangles-alpha.png").convert("RGBA")
+    target = int(len(png.encode(image, settings(lossless=True))[0]) * share)
+
+    result = search.encode(image, settings(format="png", target_bytes=target))
+
+    assert used * target <= len(result.data) <= target
+    assert (result.quality is None) == (share > 1)
+
+
+def test_a_png_without_loss_that_is_smaller_than_its_palettes_is_taken() -> None:
+    image = smooth(1200, 900).convert("RGB")
+    image.paste(noise(64, 64), (100, 100))  # which the mosaic takes for a quarter of the picture
+    exact = len(png.encode(image, settings(lossless=True))[0])
+
+    result = search.encode(image, settings(format="png", target_bytes=exact + exact // 20))
+
+    assert (result.quality, len(result.data)) == (None, exact)
 
 
 @pytest.mark.parametrize("format", LOSSY)

@@ -1,9 +1,8 @@
 """Encodes by aim instead of by number: a similarity, a size, or whatever format needs the fewest bytes."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from io import BytesIO
 from math import log
 from time import monotonic
@@ -18,9 +17,9 @@ from optimizer.settings import SIMILARITIES, Settings
 
 TRIALS = 4  # encodes of a mosaic to find a similarity
 TRIES = 5  # encodes of the whole image to find a size
-# What is tried to find a size of PNG: palettes of so many colours, and all that the image has.
-COLORS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, png.DITHERED, None)
+COLORS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, png.DITHERED)  # of palettes of a PNG of a size
 COLOR_TRIES = 4  # of them
+USED = 0.7  # of a size: where a palette takes less, one is tried that is said to take too much
 # From the start of a job on; beyond them nothing is tried that can be left out. One encode of 50 megapixels may take 5.
 SEARCH_SECONDS = 10
 SCORE_TOLERANCE = 0.5  # of SSIMULACRA2: a mosaic tells that of the whole image no better
@@ -28,7 +27,7 @@ WHOLE_TOLERANCE = 1.5  # of the score of the whole image, beyond which it is enc
 SIZE_TOLERANCE = 0.02  # of the size that was asked for, below it
 CLOSE = 1.15  # times the bytes of the best mosaic: formats that may still be the smallest for the whole image
 
-HASTE = 0.5  # of the room that a mosaic says is left, for a palette that must fit
+HASTE = 0.5  # of a size that is counted on where one palette must fit
 SURE = 0.45  # of the slope below that is counted on where one encode must fit: far from the known one bytes fall less
 MORE_EFFORT = 0.03  # of the bytes of a WebP that the most effort saves at the same quality; 2.5 to 5.5 percent
 
@@ -157,7 +156,8 @@ def _fit(image: Image, settings: Settings, clock: Clock, known: Encoded | None =
     else:
         _home_in(image, settings, measure, made, most, hurried)
     fitting = [each for each in made if _size(each) <= target]
-    return max(fitting, key=_size) if fitting else min(made, key=_size)
+    # Of lossy ones the larger is the better; one without loss may be smaller and is better still.
+    return max(fitting, key=lambda each: (each.quality is None, _size(each))) if fitting else min(made, key=_size)
 
 
 def _choose_colors(
@@ -168,29 +168,74 @@ def _choose_colors(
     made: list[Encoded],
     hurried: Callable[[], bool],
 ) -> None:
-    """Add PNGs to those made until one fits and none of more colours would, or one that should when time is short."""
+    """Add PNGs to those made: all colours where they may fit, and palettes up to the one with the most that does."""
 
-    def encode(colors: int | None) -> Encoded:
-        data, quality = palettes.encode(colors)
-        return Encoded(data, "png", quality and min(quality, most))
+    def encode(colors: int | None) -> int:
+        def task() -> Encoded:
+            data, quality = palettes.encode(colors)
+            return Encoded(data, "png", quality)
 
-    fits, exceeds = -1, len(COLORS) - bool(made)  # places in COLORS; all of its own are more than what was made
-    scale = 1.0  # of what the mosaic tells, as the last file shows
+        made.append(clock.time(task))
+        return _size(made[-1])
+
+    exact = not made and most >= 100  # whether all colours are still to be tried
+    if exact and palettes.expected(None) <= target:
+        exact = False
+        if encode(None) <= target:
+            return
+    exceeds = len(COLORS) if palettes.dithers() else len(COLORS) - 1  # the place in COLORS of one that does not fit
+    errors: dict[float, float] = {}  # by place: how much more a file is than the mosaic told
+    if made and (count := png.colors_of(made[0].data)):
+        place = bisect_left(COLORS, count)
+        exceeds = min(exceeds, place + (count == png.PALETTE_COLORS))  # it may be dithered
+        errors[place] = log(_size(made[0]) / palettes.expected(COLORS[place]))
+    elif most < 100:
+        exceeds = max(1, bisect_right(range(exceeds), most, key=lambda at: palettes.quality(COLORS[at])))
+
+    def told(at: int) -> float:
+        return log(palettes.expected(COLORS[at]))
+
+    _narrow(lambda at: log(encode(COLORS[at])), told, errors, log(target), exceeds, hurried)
+    if exact and not hurried() and palettes.may_fit(target):
+        encode(None)
+
+
+def _narrow(
+    measure: Callable[[int], float],
+    told: Callable[[int], float],
+    errors: dict[float, float],
+    target: float,
+    exceeds: int,
+    hurried: Callable[[], bool],
+) -> None:
+    """Measure at places from 0 to below `exceeds` up to the last one within the target, by what is told of each.
+
+    All are logarithms of bytes, which grow with the place; the errors are those of what was measured before.
+    """
+
+    def predicted(at: int) -> float:
+        return told(at) + (between(errors, at) if errors else 0)
+
+    fits, left_over = -1, 0.0
     for left in reversed(range(COLOR_TRIES)):
         hurry = hurried()
-        room = target / scale * (HASTE if hurry or (left == 1 and fits < 0) else 1)
-        if exceeds == len(COLORS) and palettes.expected(None) <= room:
-            at = len(COLORS) - 1
-        else:
-            at = bisect_right(COLORS, room, max(fits, 0), min(exceeds, len(COLORS) - 1), key=palettes.expected) - 1
-        if fits < 0:
-            at = max(at, 0) if left else 0
-        elif hurry or at <= fits:
+        if exceeds - fits == 1 or (hurry and fits >= 0):
             return
-        made.append(clock.time(partial(encode, COLORS[at])))
-        scale = _size(made[-1]) / palettes.expected(COLORS[at])
-        fits, exceeds = (at, exceeds) if _size(made[-1]) <= target else (fits, at)
-        if hurry or exceeds - fits == 1:
+        careful = hurry or (left == 1 and fits < 0)
+        at = bisect_right(range(exceeds), target + careful * log(HASTE), max(fits, 0), key=predicted) - 1
+        if fits < 0:
+            at = max(at, 0) if left and (errors or not hurry) else 0
+        elif at <= fits:
+            if left_over <= -log(USED):
+                return
+            at = (fits + exceeds) // 2
+        value = measure(at)
+        errors[at] = value - told(at)
+        if value <= target:
+            fits, left_over = at, target - value
+        else:
+            exceeds = at
+        if hurry:
             return
 
 

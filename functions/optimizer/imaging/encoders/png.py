@@ -2,16 +2,17 @@
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from functools import cache
 from io import BytesIO
 from itertools import pairwise
-from math import inf
 from typing import TYPE_CHECKING, Any
 
 import oxipng
 from oxipng import Deflaters, RowFilter
+from PIL import Image as pillow
 from PIL.Image import Image
 from PIL.PngImagePlugin import PngInfo
+
+from optimizer.imaging.containers import png_chunks
 
 if TYPE_CHECKING:
     from optimizer.imaging.quantize import Palette
@@ -108,10 +109,9 @@ def _quantize(image: Image, quality: float, aim: float, floor: float) -> Image |
     palette = palettes.of(PALETTE_COLORS)
     reached = palettes.score(palette)
     if reached < aim:
-        dithered = palettes.of(DITHERED)
-        gained = palettes.score(dithered)
-        if gained >= reached + DITHER_GAIN:
-            palette, reached = dithered, gained
+        if palettes.dithers():
+            palette = palettes.of(DITHERED)
+            reached = palettes.score(palette)
         return palette.apply(image) if reached >= floor else None
     counts = [2, 4, 8, 16, 32, 64, 128]
 
@@ -135,39 +135,67 @@ class Palettes:
         self._reference = Reference(self._tiles)
         self._quantizer = Quantizer(image)
         self.farthest = self._quantizer.farthest
-        self.of = cache(self._of)
-        self.expected = cache(self._expected)
+        self._made: dict[int, Palette] = {}
+        self._expected: dict[int | None, float] = {}
+        self._packed = 1.0  # what oxipng left of the last palette's file
 
-    def _of(self, colors: int) -> "Palette":
+    def of(self, colors: int) -> "Palette":
         """Return the palette of so many colours."""
-        return self.of(PALETTE_COLORS).dithered() if colors == DITHERED else self._quantizer.palette(colors)
+        if colors not in self._made:
+            plain = self.of(PALETTE_COLORS) if colors == DITHERED else None
+            self._made[colors] = plain.dithered() if plain else self._quantizer.palette(colors)
+        return self._made[colors]
 
     def score(self, palette: "Palette") -> float:
         """Return the similarity of the image in these colours."""
         return self._mosaic.predict(self._reference.score(palette.apply(self._tiles).convert(self._image.mode)))
 
-    def _expected(self, colors: int | None) -> float:
-        """Return the bytes of the image in so many colours, or in all of its own, if it were as its mosaic is.
+    def quality(self, colors: int) -> float:
+        """Return the quality that would ask for so many colours."""
+        return min(round(quality_for(self.score(self.of(colors)))), 99)
 
-        Dithering is worth no bytes where it gains nothing.
-        """
-        tiles = self._tiles
-        if colors == DITHERED and self.score(self.of(DITHERED)) < self.score(self.of(PALETTE_COLORS)) + DITHER_GAIN:
-            return inf
-        if colors is None:
-            size = len(_pack(_save(tiles, tiles), tiles, _LOSSLESS))
-        else:
-            size = len(_pack(_save(self.of(colors).apply(tiles), tiles), tiles, _PALETTE))
-        return size * self._image.width * self._image.height / (tiles.width * tiles.height)
+    def dithers(self) -> bool:
+        """Tell whether dithering gains what it costs."""
+        return self.score(self.of(DITHERED)) >= self.score(self.of(PALETTE_COLORS)) + DITHER_GAIN
+
+    def expected(self, colors: int | None) -> float:
+        """Return the bytes of the image in so many colours, or in all of its own, if it were as its mosaic is."""
+        if colors not in self._expected:
+            tiles = self._tiles
+            if colors is None:
+                size = len(_pack(_save(tiles, tiles), tiles, _LOSSLESS))
+            else:
+                size = len(_pack(_save(self.of(colors).apply(tiles), tiles), tiles, _PALETTE))
+            if tiles is not self._image:
+                fixed = 80 + 4 * min(colors or 0, PALETTE_COLORS)  # about: chunks and the palette, however large it is
+                empty = pillow.new("RGB", (1, 1))
+                metadata = len(_save(empty, self._image)) - len(_save(empty, empty))
+                times = self._image.width * self._image.height / (tiles.width * tiles.height)
+                size = round(max(size - fixed, 1) * times) + fixed + metadata
+            self._expected[colors] = size
+        return self._expected[colors]
+
+    def may_fit(self, target: int) -> bool:
+        """Tell whether the image could fit with all of its colours, if oxipng leaves as much of it as of a palette."""
+        image = self._image
+        if image.width * image.height > _COMPARED_PIXELS:
+            return False
+        return len(_save(image, image, compress_level=1)) * self._packed <= _HOPELESS * target
 
     def encode(self, colors: int | None) -> tuple[bytes, float | None]:
         """Return a file in so many colours with the quality that would ask for them, or in all with none."""
         image = self._image
         if colors is None:
             return _pack(_save(image, image), image, _LOSSLESS), None
-        palette = self.of(colors)
-        file = _pack(_save(palette.apply(image), image), image, _PALETTE)
-        return file, min(round(quality_for(self.score(palette))), 99)
+        file = _save(self.of(colors).apply(image), image, compress_level=1)
+        packed = _pack(file, image, _PALETTE)
+        self._packed = len(packed) / len(file)
+        return packed, self.quality(colors)
+
+
+def colors_of(file: bytes) -> int:
+    """Return how many colours the palette of a PNG has; 0 where it has none."""
+    return next((len(content) // 3 for kind, content in png_chunks(file) if kind == b"PLTE"), 0)
 
 
 def _save(candidate: Image, image: Image, compress_level: int = 0) -> bytes:
