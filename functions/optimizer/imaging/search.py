@@ -31,7 +31,6 @@ HASTE = 0.5  # of a size that is counted on where one palette must fit
 SURE = 0.45  # of the slope below that is counted on where one encode must fit: far from the known one bytes fall less
 MORE_EFFORT = 0.03  # of the bytes of a WebP that the most effort saves at the same quality; 2.5 to 5.5 percent
 
-
 # What one unit of an axis is worth on photos, in points of SSIMULACRA2 and in the logarithm of bytes.
 _POINTS = 13
 _LOG_BYTES = {"jpeg": (COMMON, 0.7), "webp": (QUANTIZER, 1.4)}

@@ -106,18 +106,13 @@ def has_few_colors(image: Image) -> bool:
 def _quantize(image: Image, quality: float, aim: float, floor: float) -> Image | None:
     """Return the image in the fewest colours that score the aim, else in 256 that score the floor; None if none do."""
     palettes = Palettes(image)
-    palette = palettes.of(PALETTE_COLORS)
-    reached = palettes.score(palette)
-    if reached < aim:
-        if palettes.dithers():
-            palette = palettes.of(DITHERED)
-            reached = palettes.score(palette)
-        return palette.apply(image) if reached >= floor else None
+    if palettes.score(PALETTE_COLORS) < aim:
+        best = DITHERED if palettes.dithers() else PALETTE_COLORS
+        return palettes.of(best).apply(image) if palettes.score(best) >= floor else None
     counts = [2, 4, 8, 16, 32, 64, 128]
 
     def holds(colors: int) -> bool:
-        fewer = palettes.of(colors)
-        return palettes.farthest(fewer) <= _between(_MISSES, quality) and palettes.score(fewer) >= aim
+        return palettes.farthest(palettes.of(colors)) <= _between(_MISSES, quality) and palettes.score(colors) >= aim
 
     return palettes.of([*counts, PALETTE_COLORS][bisect_left(counts, True, key=holds)]).apply(image)
 
@@ -136,6 +131,7 @@ class Palettes:
         self._quantizer = Quantizer(image)
         self.farthest = self._quantizer.farthest
         self._made: dict[int, Palette] = {}
+        self._scores: dict[int, float] = {}
         self._expected: dict[int | None, float] = {}
         self._packed = 1.0  # what oxipng left of the last palette's file
 
@@ -146,17 +142,20 @@ class Palettes:
             self._made[colors] = plain.dithered() if plain else self._quantizer.palette(colors)
         return self._made[colors]
 
-    def score(self, palette: "Palette") -> float:
-        """Return the similarity of the image in these colours."""
-        return self._mosaic.predict(self._reference.score(palette.apply(self._tiles).convert(self._image.mode)))
+    def score(self, colors: int) -> float:
+        """Return the similarity of the image in so many colours."""
+        if colors not in self._scores:
+            tiles = self.of(colors).apply(self._tiles).convert(self._image.mode)
+            self._scores[colors] = self._mosaic.predict(self._reference.score(tiles))
+        return self._scores[colors]
 
     def quality(self, colors: int) -> float:
         """Return the quality that would ask for so many colours."""
-        return min(round(quality_for(self.score(self.of(colors)))), 99)
+        return min(round(quality_for(self.score(colors))), 99)
 
     def dithers(self) -> bool:
         """Tell whether dithering gains what it costs."""
-        return self.score(self.of(DITHERED)) >= self.score(self.of(PALETTE_COLORS)) + DITHER_GAIN
+        return self.score(DITHERED) >= self.score(PALETTE_COLORS) + DITHER_GAIN
 
     def expected(self, colors: int | None) -> float:
         """Return the bytes of the image in so many colours, or in all of its own, if it were as its mosaic is."""
