@@ -63,7 +63,7 @@ def sampling(data: bytes) -> int:
 def flower() -> Image.Image:
     """A photo from a camera."""
     source = open_source((CORPUS / "photo-flower-3mp.jpg").read_bytes())
-    return source.load((450, 300)).resize((450, 300), Image.Resampling.LANCZOS)
+    return source.load(4).resize((450, 300), Image.Resampling.LANCZOS)
 
 
 # --- where jpegli is, and where it is not ---

@@ -37,7 +37,7 @@ def settings(**choice: Any) -> Settings:
 def flower() -> Image.Image:
     """A photo from a camera, larger than its mosaic."""
     source = open_source((CORPUS / "photo-flower-3mp.jpg").read_bytes())
-    return source.load((720, 480)).resize((720, 480), Image.Resampling.LANCZOS)
+    return source.load(2).resize((720, 480), Image.Resampling.LANCZOS)
 
 
 @pytest.fixture(autouse=True)

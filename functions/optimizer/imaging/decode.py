@@ -14,6 +14,15 @@ from optimizer.imaging.metadata import Info, clean_info, is_bounded, orientation
 from optimizer.limits import MAX_UPLOAD_BYTES
 from optimizer.problems import DamagedImage, UploadTooLarge
 
+# By what a JPEG is decoded smaller, for how many times smaller a result at the least, so that a fifth is left to resize
+# away: of a block's 64 coefficients 1/4 keeps four and 1/8 one, too few to look like Lanczos by themselves. A quarter
+# of eight photos scores 85 to 93 from 1/4, 95 to 96 from 1/2. A little less than 2.5 times: sizes are rounded up.
+_DIVISORS = ((8, 9.92), (4, 4.96), (2, 2.48))
+# 1/2 scores 90 to 94 by itself. From all pixels it is 96, and 3 to 4 percent fewer bytes at equal score, for 80 ms of
+# 12 megapixels: nothing beside what WebP and PNG take to encode, and more than JPEG does.
+_HALF = 1.998
+_WHOLE_PIXELS = 16_000_000  # above it memory and time matter more
+
 
 @dataclass(frozen=True)
 class Source:
@@ -28,16 +37,27 @@ class Source:
     info: Info  # as `clean_info` returns it
     _image: Image
 
-    def load(self, least: tuple[int, int] | None = None) -> Image:
+    def divisor_for(self, size: tuple[int, int], format: str) -> int | None:
+        """Return 1, 2, 4 or 8: by how much a JPEG is to be decoded smaller for a result of this size and format.
+
+        Its DCT does that for much less than decoding and resizing. None stands for any other source, and for a result
+        of more than half the width or height.
+        """
+        times = min(self.width / size[0], self.height / size[1])
+        if self.format != "jpeg" or times < _HALF:
+            return None
+        whole = format != "jpeg" and self.width * self.height <= _WHOLE_PIXELS
+        return next((divisor for divisor, least in _DIVISORS if times >= least), 1 if whole else 2)
+
+    def load(self, divisor: int = 1) -> Image:
         """Return the decoded pixels of the first frame, in the mode of the file, with `info` for its metadata.
 
-        With the width and height that are needed at the least, a JPEG is decoded at the smallest of 1/2, 1/4 and 1/8
-        that has them: its DCT does that for much less than decoding and resizing. Raises DamagedImage when the pixels
-        cannot be decoded to the end.
+        Width and height of a JPEG are divided by the divisor, and rounded up to whole pixels. Raises DamagedImage when
+        the pixels cannot be decoded to the end.
         """
         try:
-            if least and self.format == "jpeg":
-                self._image.draft(None, least)  # no mode: that of the file
+            if divisor > 1:
+                self._image.draft(None, (self.width // divisor, self.height // divisor))  # no mode: that of the file
             self._image.load()
         except MemoryError:
             raise

@@ -16,7 +16,7 @@ from PIL.ImageFilter import Filter, GaussianBlur, UnsharpMask
 
 from optimizer.imaging.encoders import ENCODERS, SMALLEST
 from optimizer.imaging.metadata import orientation, with_orientation
-from optimizer.imaging.resample import shrink
+from optimizer.imaging.resample import Area, shrink
 from optimizer.settings import Settings
 
 Step = Callable[[Image, Settings], Image]
@@ -153,13 +153,13 @@ def resize(image: Image, settings: Settings) -> Image:
     return resize_to(target_size(image.size, settings))(image, settings)
 
 
-def resize_to(size: tuple[int, int], reduced: bool = False) -> Step:
-    """Return `resize` for an image whose own size says nothing when it was `reduced` as it was decoded."""
+def resize_to(size: tuple[int, int], area: Area | None = None) -> Step:
+    """Return `resize` to this size; with an area, from there: a JPEG decoded smaller does not tell by its own size."""
 
     def step(image: Image, settings: Settings) -> Image:
-        if size == image.size:
-            return image
-        return shrink(image, size) if reduced else image.resize(size, Resampling.LANCZOS)
+        if area:
+            return shrink(image, area, size)
+        return image if size == image.size else image.resize(size, Resampling.LANCZOS)
 
     return step
 
