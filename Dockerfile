@@ -1,17 +1,17 @@
 # Page and API under Gunicorn: docker build -t pinch .
-# The target `emulator` is an S3 for one machine, for compose.yaml; the product has nothing of it.
+# The target `emulator` is an S3 for one machine, for infra/compose.yaml; the product has nothing of it.
 
 FROM python:3.13-slim AS packages
 WORKDIR /app
-COPY locks locks
+COPY requirements/locks requirements/locks
 # The environment has no pip of its own; pip compiles what it installs.
 RUN python -m venv --without-pip /venv \
     && pip --python /venv/bin/python install --no-cache-dir --disable-pip-version-check \
-        --no-deps --require-hashes -r locks/requirements-container.txt
+        --no-deps --require-hashes -r requirements/locks/container.txt
 
 FROM packages AS emulator
 RUN pip --python /venv/bin/python install --no-cache-dir --disable-pip-version-check \
-    --no-deps --require-hashes -r locks/requirements-local.txt
+    --no-deps --require-hashes -r requirements/locks/local.txt
 COPY functions functions
 COPY infra infra
 COPY template.yaml ./
@@ -22,10 +22,10 @@ CMD ["moto_server", "--host", "0.0.0.0", "--port", "5002"]
 # Node and esbuild stay in this stage.
 FROM python:3.13-slim AS page
 WORKDIR /app
-COPY locks locks
-COPY package.json .npmrc ./
-RUN pip install --no-cache-dir --disable-pip-version-check --no-deps --require-hashes -r locks/requirements-page.txt \
-    && npm install --omit=dev --no-package-lock --silent
+COPY requirements/locks requirements/locks
+COPY web/package.json .tools/node/
+RUN pip install --no-cache-dir --disable-pip-version-check --no-deps --require-hashes -r requirements/locks/page.txt \
+    && npm install --prefix .tools/node --omit=dev --no-package-lock --no-fund --no-audit --no-update-notifier --silent
 COPY infra infra
 COPY web web
 RUN python -m infra.bundle page

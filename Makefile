@@ -43,8 +43,8 @@ lint: ## Lint and type-check Python, JavaScript and the template
 	mkdir -p build && AWS_DEFAULT_REGION=us-east-1 $(SAM)/python -m infra.transformed >build/template.json
 	# CKV_AWS_95: an access log of the gateway would keep addresses. The template gives the reasons of its own skips.
 	$(CHECKOV) -f build/template.json --framework cloudformation --compact --quiet --skip-download --skip-check CKV_AWS_95
-	$(NODE) node_modules/.bin/biome ci --colors=off web tests/web
-	$(NODE) node_modules/.bin/tsc --noEmit -p .
+	$(NODE) .tools/node/node_modules/.bin/biome ci --colors=off --config-path=infra web tests/web
+	$(NODE) .tools/node/node_modules/.bin/tsc --noEmit -p web
 	$(NODE) node --test --test-reporter=dot tests/web/*.test.js
 
 build: ## Build what is deployed into build/functions (ARCHITECTURE=x86_64 for the other processor)
@@ -57,13 +57,13 @@ sbom: build ## List what is deployed, with licences and hashes, in build/sbom.js
 
 deploy: build ## Deploy into the AWS account of your credentials, publish the page and print its address
 	@$(SETUP) deploy
-	$(SAM)/sam deploy --template-file template.yaml --stack-name $(STACK) --parameter-overrides Architecture=$(ARCHITECTURE) $(PARAMETERS)
+	$(SAM)/sam deploy --config-file infra/samconfig.toml --template-file template.yaml --stack-name $(STACK) --parameter-overrides Architecture=$(ARCHITECTURE) $(PARAMETERS)
 	@$(BIN)/python -m infra.publish $(STACK)
 
 destroy: ## Delete all that make deploy made
 	@$(SETUP) deploy
 	@$(BIN)/python -m infra.destroy $(STACK)
-	$(SAM)/sam delete --stack-name $(STACK)
+	$(SAM)/sam delete --config-file infra/samconfig.toml --stack-name $(STACK)
 
 sam-local: ## Serve the product as the SAM CLI emulates it; needs Docker (OPTIONS=... for sam local start-api)
 	@$(SETUP) deploy
@@ -81,7 +81,7 @@ audit: ## Measure the page by Lighthouse and axe; fails below the bars
 	@$(SETUP) audit
 	@$(BIN)/python -m infra.audit
 
-lock: ## Pin what requirements*.txt bring, by version and hash, in locks/ (OPTIONS=... for uv pip compile)
+lock: ## Pin what the requirements bring, by version and hash, in requirements/locks/ (OPTIONS=... for uv pip compile)
 	@$(SETUP) lock
 	@.tools/uv/bin/python -m infra.lock $(OPTIONS)
 
@@ -90,11 +90,11 @@ format: ## Format all code, and write the README's tables
 	$(BIN)/python -m infra.readme
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-	$(NODE) node_modules/.bin/biome check --write web tests/web
+	$(NODE) .tools/node/node_modules/.bin/biome check --write --config-path=infra web tests/web
 
 screenshot: ## Take the README's screenshots again
 	@$(SETUP) dev
 	@$(BIN)/python -m infra.screenshot
 
 clean: ## Remove what was installed and made
-	rm -rf .venv .tools node_modules build .coverage .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .tools build .coverage .pytest_cache .mypy_cache .ruff_cache

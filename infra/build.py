@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from infra.resources import load_template
+from infra.setup import LOCKS
 
 ROOT = Path(__file__).parent.parent
 # The wheels that the runtime's glibc (2.34) can load.
@@ -55,7 +56,7 @@ def build(output: Path, architecture: str, python: str) -> int:
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
     target = ["--target", str(output), "--python-version", python, "--implementation", "cp", "--only-binary", ":all:"]
     platforms = [word for name in PLATFORMS[architecture] for word in ("--platform", name)]
-    requirements = ["--no-deps", "--require-hashes", "-r", str(ROOT / "locks" / "requirements.txt")]
+    requirements = ["--no-deps", "--require-hashes", "-r", str(LOCKS / "requirements.txt")]
     done = subprocess.run([*install, *target, *platforms, *requirements], capture_output=True, text=True, check=False)
     if done.returncode:
         raise BuildError(f"the dependencies could not be installed: {done.stderr[-2_000:]}")

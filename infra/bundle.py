@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
-ROOT = Path(__file__).parent.parent
+from infra.setup import NODE_MODULES, ROOT
+
 WEB = ROOT / "web"
 # What is named in html files, or by a worker's URL: these keep their names.
 ENTRY_POINTS = ("js/early.js", "js/main.js", "js/privacy.js", "js/estimate-worker.js", "styles/app.css")
@@ -17,6 +18,8 @@ OPTIONS = (
     # What is imported dynamically, or by two entry points, becomes a chunk.
     *("--format=esm", "--splitting", "--outbase=.", "--chunk-names=js/[name]-[hash]"),
 )
+# What is about the sources, not served.
+TOOLING = ("package.json", "tsconfig.json")
 MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
@@ -48,7 +51,7 @@ def build_page(target: Path) -> None:
     """Fill the empty folder with all that is served of web/; raises BundleError."""
     _bundle(target)
     for source in sorted(WEB.rglob("[!.]*")):
-        if source.is_file() and source.suffix not in (".css", ".js"):
+        if source.is_file() and source.suffix not in (".css", ".js") and source.name not in TOOLING:
             _copy(source, target / source.relative_to(WEB))
     for page in target.rglob("*.html"):
         page.write_text(_with_preloads(page.name, page.read_text(), target))
@@ -56,7 +59,7 @@ def build_page(target: Path) -> None:
 
 def _bundle(target: Path) -> None:
     # The binary itself: it needs neither Node nor the package's install script.
-    esbuild = next(ROOT.glob("node_modules/@esbuild/*/bin/esbuild"), None)
+    esbuild = next(NODE_MODULES.glob("@esbuild/*/bin/esbuild"), None)
     if esbuild is None:
         raise BundleError("esbuild is missing. Run make again, which installs it.")
     command = [str(esbuild), *ENTRY_POINTS, *OPTIONS, f"--outdir={target.resolve()}"]

@@ -1,4 +1,4 @@
-"""Writes locks/: all that pip installs, each with its version and the hashes of all its files.
+"""Writes requirements/locks/: all that pip installs, each with its version and the hashes of all its files.
 
 make lock                                      keeps the versions that are locked, as far as the requirements let it
 make lock OPTIONS="--upgrade-package urllib3"  takes the newest of one; or any other option of uv pip compile
@@ -10,16 +10,13 @@ import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
-from infra.setup import LOCKS, ROOT, TOOLS, listed
+from infra.setup import LOCKS, REQUIREMENTS, ROOT, TOOLS, listed
 
 HEADER = "# Made by `make lock`.\n"
-# The first has all that the others have, and gives them its versions.
+# Each has a lock of its name. The first has all that the others have, and gives them its versions.
 PRODUCT = (
-    "requirements-dev.txt",
-    "requirements-local.txt",
-    "requirements-container.txt",
-    "requirements-page.txt",
-    "requirements.txt",
+    *(REQUIREMENTS / f"{name}.txt" for name in ("dev", "local", "container", "page")),
+    ROOT / "requirements.txt",
 )
 
 
@@ -46,10 +43,10 @@ def _parse(line: str) -> Locked:
 
 def main(options: list[str]) -> None:
     everything, *parts = PRODUCT
-    _lock(everything, [everything, *options])
-    for name in parts:
-        _lock(name, [name, "--constraints", f"{LOCKS.name}/{everything}", *options])
-    for requirement in listed("requirements-tools.txt"):
+    _lock(everything.name, [str(everything), *options])
+    for part in parts:
+        _lock(part.name, [str(part), "--constraints", str(LOCKS / everything.name), *options])
+    for requirement in listed("tools.txt"):
         _lock(f"{requirement.partition('==')[0]}.txt", ["-", *options], requirement)
     _lock("bench-tools.txt", ["-", *options], "\n".join(each for each in listed("bench-tools.txt") if "==" in each))
 
@@ -61,7 +58,7 @@ def _lock(name: str, arguments: list[str], requirements: str = "") -> None:
     universal = ["--universal", "--python-version", _oldest_python(), "--fork-strategy", "fewest"]
     # Nothing of this machine, so that every machine writes the same.
     index = ["--no-config", "--default-index", "https://pypi.org/simple"]
-    output = ["--no-header", "--no-annotate", "--output-file", f"{LOCKS.name}/{name}"]
+    output = ["--no-header", "--no-annotate", "--output-file", str(LOCKS / name)]
     subprocess.run(
         [*command, *universal, *index, *output, *arguments], cwd=ROOT, input=requirements, text=True, check=True
     )

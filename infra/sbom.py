@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 from infra.lock import read_lock
 from infra.setup import LOCKS, ROOT, TOOLS, SetupError, run
+from optimizer import __version__
 
 CYCLONEDX = TOOLS / "cyclonedx-bom" / "bin" / "cyclonedx-py"
 FUNCTIONS, OUTPUT = ROOT / "build" / "functions", ROOT / "build" / "sbom.json"
@@ -26,6 +27,7 @@ def list_packages(functions: Path, output: Path) -> int:
         options = ["--pyproject", str(ROOT / "pyproject.toml"), "--output-reproducible", "--output-file", str(output)]
         run([CYCLONEDX, "environment", folder, *options], "the packages could not be listed. Check the lines above.")
     described = json.loads(output.read_text())
+    described["metadata"]["component"]["version"] = __version__
     hashes = {package.name: package.hashes for package in read_lock(LOCKS / "requirements.txt")}
     for component in described["components"]:
         name = component["purl"].removeprefix("pkg:pypi/").partition("@")[0]

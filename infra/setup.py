@@ -3,13 +3,14 @@
     python3 infra/setup.py local   a virtual environment with the product, and what bundles its page
     python3 infra/setup.py deploy  the same, and the SAM CLI
     python3 infra/setup.py dev     and with the tools of tests and lint, a browser and Redis
-    python3 infra/setup.py audit   and with the programs of node-tools.txt
-    python3 infra/setup.py bench   as dev, and with what bench-tools.txt lists
+    python3 infra/setup.py audit   and with the programs of requirements/node-tools.txt
+    python3 infra/setup.py bench   as dev, and with what requirements/bench-tools.txt lists
     python3 infra/setup.py sbom    as local, and with what lists the packages
     python3 infra/setup.py load    as dev, and with locust
-    python3 infra/setup.py lock    just what writes locks/
+    python3 infra/setup.py lock    just what writes requirements/locks/
 
-Each part is set up once and again when the file that lists it changes. What pip installs is what locks/ lists, by hash.
+Each part is set up once and again when the file that lists it changes. pip installs what requirements/locks/ lists,
+by hash.
 """
 
 import hashlib
@@ -23,8 +24,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 TOOLS = ROOT / ".tools"
-LOCKS = ROOT / "locks"
+REQUIREMENTS = ROOT / "requirements"
+LOCKS = REQUIREMENTS / "locks"
+NPM_OPTIONS = ("--no-package-lock", "--no-fund", "--no-audit", "--no-update-notifier", "--silent")
 DEV_TOOLS = ("aws-sam-cli", "checkov", "cyclonedx-bom", "ministack")
+# What bundles, lints and checks the page, as web/package.json lists it.
+NODE_MODULES = TOOLS / "node" / "node_modules"
 NODE_PEERS, PYTHON_PEERS = TOOLS / "bench-node", TOOLS / "bench-python"
 # The first is Chromium without windows: the tests take a quarter less of the processors with it.
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -67,11 +72,11 @@ def main(target: str) -> int:
 
 
 def _install_python_packages(target: str) -> None:
-    _install(VENV, f".{target}-ready", f"requirements-{target}.txt")
+    _install(VENV, f".{target}-ready", f"{target}.txt")
 
 
 def install_tools(*names: str) -> None:
-    """Install these programs of requirements-tools.txt, each into .tools/<name>."""
+    """Install these programs of requirements/tools.txt, each into .tools/<name>."""
     for name in names:
         _install(TOOLS / name, ".ready", f"{name}.txt")
 
@@ -94,34 +99,37 @@ def _install(environment: Path, stamp_name: str, lock: str) -> None:
 
 
 def install_node_packages(*, dev: bool) -> None:
-    """Install what package.json lists, without or with what `dev` adds, unless the stamp says that it is there."""
-    some, all_of_them = (_digest(ROOT / "package.json", extra=extra) for extra in ("", "dev"))
-    stamp = ROOT / "node_modules" / ".ready"
+    """Install what web/package.json lists, without or with what `dev` adds, unless the stamp says that it is there."""
+    listing = ROOT / "web" / "package.json"
+    some, all_of_them = (_digest(listing, extra=extra) for extra in ("", "dev"))
+    folder, stamp = NODE_MODULES.parent, NODE_MODULES / ".ready"
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(listing, folder)
     # package.json pins exactly, and what it names brings nothing but its own binary for each platform. A lock file
     # would have to list all of those, also the ones that a registry mirror leaves out.
     if dev:
-        _npm_install(ROOT, stamp, [all_of_them])
+        _npm_install(folder, stamp, [all_of_them])
     else:
-        _npm_install(ROOT, stamp, [some, all_of_them], "--omit=dev")
+        _npm_install(folder, stamp, [some, all_of_them], "--omit=dev")
 
 
 def install_node_tools() -> None:
-    """Install each line of node-tools.txt into .tools/<name>."""
+    """Install each line of requirements/node-tools.txt into .tools/<name>."""
     for requirement in listed("node-tools.txt"):
         folder = TOOLS / requirement.partition("@")[0]
         _npm_install(folder, folder / ".ready", [_digest(extra=requirement)], requirement)
 
 
 def install_peers() -> None:
-    """Install what bench-tools.txt lists, by pip what is pinned in its way and the rest by npm."""
+    """Install what requirements/bench-tools.txt lists, by pip what is pinned in its way and the rest by npm."""
     node = [each for each in listed("bench-tools.txt") if "==" not in each]
     _install(PYTHON_PEERS, ".ready", "bench-tools.txt")
     _npm_install(NODE_PEERS, NODE_PEERS / ".ready", [_digest(extra=str(node))], *node)
 
 
-def listed(file: str) -> list[str]:
-    """Return the requirements of a file, without its comments."""
-    lines = (line.partition("#")[0].strip() for line in (ROOT / file).read_text().splitlines())
+def listed(file: str | Path) -> list[str]:
+    """Return what a file of requirements/ lists, without its comments."""
+    lines = (line.partition("#")[0].strip() for line in (REQUIREMENTS / file).read_text().splitlines())
     return [line for line in lines if line]
 
 
@@ -135,7 +143,7 @@ def _npm_install(folder: Path, stamp: Path, accepted: list[str], *what: str) -> 
     print("Setting up Node packages.", flush=True)
     path = f"{VENV / 'bin'}{os.pathsep}{os.environ['PATH']}"  # npm runs the node of the environment
     run(
-        [VENV / "bin" / "npm", "install", "--prefix", folder, "--no-package-lock", "--silent", *what],
+        [VENV / "bin" / "npm", "install", "--prefix", folder, *NPM_OPTIONS, *what],
         "the Node packages could not be installed. Check the network and the lines above.",
         env=os.environ | {"PATH": path},
     )

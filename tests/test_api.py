@@ -6,6 +6,7 @@ from flask.testing import FlaskClient
 from jsonschema import Draft202012Validator
 from PIL import Image
 
+from optimizer import __version__
 from optimizer.config import Config
 from optimizer.imaging.encoders import ENCODERS
 from optimizer.limits import FILES_PER_REQUEST, IDS_PER_REQUEST, MAX_UPLOAD_BYTES
@@ -293,10 +294,11 @@ def test_a_discard_during_an_optimize_leaves_nothing_behind(
     assert keys(s3, config) == []
 
 
-def test_the_settings_document_is_the_declaration_with_presets_and_limits(client: FlaskClient) -> None:
+def test_the_settings_document_is_the_declaration_with_presets_limits_and_version(client: FlaskClient) -> None:
     body = client.get("/api/settings").get_json()
 
     assert body == json_schema() | {
+        "version": __version__,
         "presets": PRESETS,
         "limits": {
             "max_upload_bytes": 26_214_400,
@@ -316,4 +318,4 @@ def test_the_document_of_the_api_is_served(client: FlaskClient) -> None:
 
 
 def test_health(client: FlaskClient) -> None:
-    assert client.get("/api/health").get_json() == {"status": "ok"}
+    assert client.get("/api/health").get_json() == {"status": "ok", "version": __version__}

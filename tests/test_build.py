@@ -15,6 +15,7 @@ from time_machine import travel
 from infra import build as building
 from infra.build import BuildError, build, find_python, own_architecture, runtime
 from infra.sbom import CYCLONEDX, list_packages
+from optimizer import __version__
 from tests.packages import locked
 
 ROOT = Path(__file__).parent.parent
@@ -58,7 +59,8 @@ def test_the_sbom_lists_just_what_is_deployed_with_licences_and_hashes(arm64: Pa
     assert done.stdout == "None\n"  # no error
     sbom = json.loads(output.read_text())
     assert (sbom["bomFormat"], sbom["specVersion"]) == ("CycloneDX", "1.6")
-    assert sbom["metadata"]["component"]["name"] == "pinch"
+    component = sbom["metadata"]["component"]
+    assert (component["name"], component["version"]) == ("pinch", __version__)
     assert {each["purl"] for each in sbom["components"]} == {
         f"pkg:pypi/{name}@{version}" for name, version in locked("requirements.txt").items()
     }

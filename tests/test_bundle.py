@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from infra import bundle
-from infra.bundle import ENTRY_POINTS, REFERENCE, ROOT, BundleError, build_page, built_page
+from infra.bundle import ENTRY_POINTS, REFERENCE, BundleError, build_page, built_page
 from infra.page import read_files
+from infra.setup import ROOT
 
 
 def test_every_file_that_a_page_names_is_built(built: Path) -> None:

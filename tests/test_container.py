@@ -44,7 +44,7 @@ from tests.product import ROOT, call_at, free_port
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
+COMPOSE = yaml.safe_load((ROOT / "infra" / "compose.yaml").read_text())
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.setup import DEV_TOOLS, ROOT, TOOLS
+from infra.setup import DEV_TOOLS, NODE_MODULES, TOOLS
 from tests.packages import installed, locked
 
 PERMISSIVE = {
@@ -81,16 +81,16 @@ def licences(environment: Path, lock: str) -> dict[str, str]:
 
 def node_packages() -> Iterator[Path]:
     for pattern in ("*/package.json", "@*/*/package.json"):
-        yield from (ROOT / "node_modules").glob(pattern)
+        yield from NODE_MODULES.glob(pattern)
 
 
 def test_all_that_is_deployed_is_permissive() -> None:
-    for lock in ("requirements.txt", "requirements-container.txt"):
+    for lock in ("requirements.txt", "container.txt"):
         assert refused(licences(Path(sys.prefix), lock)) == {}
 
 
 def test_all_that_tests_and_lint_need_is_permissive_or_beside_the_product() -> None:
-    assert refused(licences(Path(sys.prefix), "requirements-dev.txt"), BESIDE) == {}
+    assert refused(licences(Path(sys.prefix), "dev.txt"), BESIDE) == {}
 
 
 @pytest.mark.parametrize("name", DEV_TOOLS)
@@ -142,8 +142,8 @@ def test_a_package_of_another_licence_or_none_is_refused(fields: dict[str, str])
 
 
 def test_no_exception_reaches_the_product_or_outlives_its_package() -> None:
-    everywhere = [locked("requirements-dev.txt"), *(locked(f"{name}.txt") for name in DEV_TOOLS)]
+    everywhere = [locked("dev.txt"), *(locked(f"{name}.txt") for name in DEV_TOOLS)]
     names = {name for lock in everywhere for name in lock} | {path.parent.name for path in node_packages()}
 
     assert BESIDE.keys() | TOLD.keys() <= names
-    assert not BESIDE.keys() & locked("requirements-container.txt").keys()
+    assert not BESIDE.keys() & locked("container.txt").keys()

@@ -13,6 +13,7 @@ import requests
 
 from infra import local, sweeper
 from infra.local import HOST
+from optimizer import __version__
 from optimizer.config import Config
 from optimizer.store import TempStore
 from tests.product import call_at, free_port, running, start
@@ -30,7 +31,7 @@ def test_one_address_serves_page_and_api(address: str, built: Path) -> None:
 
     assert (page.status_code, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     assert page.content == (built / "index.html").read_bytes()
-    assert health.json() == {"status": "ok"}
+    assert health.json() == {"status": "ok", "version": __version__}
     assert requests.get(f"{address}/config.json", timeout=10).json() == {"api_url": ""}
 
 

@@ -20,14 +20,14 @@ from infra.setup import LOCKS, ROOT, TOOLS, listed
 from tests.packages import installed, locked
 
 parse = cache(Requirement)  # an extra of many has hundreds of lines
-PROGRAMS = {line.partition("==")[0]: line for line in listed("requirements-tools.txt")}
+PROGRAMS = {line.partition("==")[0]: line for line in listed("tools.txt")}
 
 
-def lines(file: str) -> list[str]:
+def lines(file: Path) -> list[str]:
     """Return the requirements of a file and of those it names."""
     found = []
     for line in listed(file):
-        found += lines(line.removeprefix("-r ")) if line.startswith("-r ") else [line]
+        found += lines(file.parent / line.removeprefix("-r ")) if line.startswith("-r ") else [line]
     return found
 
 
@@ -48,9 +48,9 @@ def brought(requirements: list[str], there: dict[str, Distribution]) -> dict[str
     return {name: there[name].version for name in {canonicalize_name(name) for name, _ in done}}
 
 
-@pytest.mark.parametrize("file", PRODUCT)
-def test_a_lock_has_just_what_the_requirements_bring(file: str) -> None:
-    assert brought(lines(file), installed(Path(sys.prefix))) == locked(file)
+@pytest.mark.parametrize("file", PRODUCT, ids=lambda file: file.name)
+def test_a_lock_has_just_what_the_requirements_bring(file: Path) -> None:
+    assert brought(lines(file), installed(Path(sys.prefix))) == locked(file.name)
 
 
 @pytest.mark.parametrize("name", setup.DEV_TOOLS)
@@ -120,9 +120,8 @@ def test_setup_refuses_what_has_another_hash_or_none(
 
 @pytest.mark.usefixtures("local_wheel")
 def test_the_build_refuses_what_has_another_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(building, "ROOT", tmp_path)
-    (tmp_path / "locks").mkdir()
-    (tmp_path / "locks" / "requirements.txt").write_text(f"nothing==1.0 --hash=sha256:{'0' * 64}")
+    monkeypatch.setattr(building, "LOCKS", tmp_path)
+    (tmp_path / "requirements.txt").write_text(f"nothing==1.0 --hash=sha256:{'0' * 64}")
 
     with pytest.raises(building.BuildError, match="DO NOT MATCH THE HASHES"):
         building.build(tmp_path / "functions", "arm64", building.runtime())
@@ -134,4 +133,4 @@ def test_the_image_installs_by_hash_only() -> None:
 
     assert len(commands) == 3
     for options in commands:
-        assert re.search(r" --no-deps --require-hashes -r locks/requirements-[a-z]+\.txt *$", options)
+        assert re.search(r" --no-deps --require-hashes -r requirements/locks/[a-z]+\.txt *$", options)

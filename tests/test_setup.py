@@ -96,7 +96,7 @@ def test_what_is_set_up_already_is_not_set_up_again(monkeypatch: pytest.MonkeyPa
     assert setup.main("dev") == 0
 
 
-ALL = ["install", "--prefix", "ROOT", "--no-package-lock", "--silent"]
+ALL = ["install", "--prefix", "NODE", *setup.NPM_OPTIONS]
 WITHOUT_DEV = [*ALL, "--omit=dev"]
 
 
@@ -117,15 +117,17 @@ def test_node_packages_are_added_where_some_are_missing_and_never_taken_away(
 ) -> None:
     commands: list[list[str]] = []
     monkeypatch.setattr(setup, "ROOT", tmp_path)
-    name = {str(tmp_path): "ROOT"}
+    monkeypatch.setattr(setup, "NODE_MODULES", tmp_path / "node" / "node_modules")
+    name = {str(tmp_path / "node"): "NODE"}
     add = commands.append
     monkeypatch.setattr(setup, "run", lambda command, *_, **__: add([name.get(str(x), str(x)) for x in command[1:]]))
-    (tmp_path / "node_modules").mkdir()
-    (tmp_path / "package.json").touch()
+    (tmp_path / "node" / "node_modules").mkdir(parents=True)
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web" / "package.json").touch()
 
     for target in targets:
         if target == "change":
-            (tmp_path / "package.json").write_text("{}")
+            (tmp_path / "web" / "package.json").write_text("{}")
         else:
             setup.install_node_packages(dev=target == "dev")
 
@@ -153,9 +155,8 @@ def test_the_peers_of_the_benchmark_are_installed_once_apart_from_the_product(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     commands: list[list[str]] = []
-    shutil.copy(ROOT / "bench-tools.txt", tmp_path)
     lock = str(setup.LOCKS / "bench-tools.txt")
-    for name, folder in (("ROOT", "."), ("NODE_PEERS", "node"), ("PYTHON_PEERS", "python")):
+    for name, folder in (("NODE_PEERS", "node"), ("PYTHON_PEERS", "python")):
         monkeypatch.setattr(setup, name, tmp_path / folder)
     (tmp_path / "node").mkdir()
     (tmp_path / "python" / "bin").mkdir(parents=True)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from optimizer import settings
+from optimizer import __version__, settings
 from optimizer.imaging.encoders import ENCODERS
 from optimizer.limits import FILES_PER_REQUEST, IDS_PER_REQUEST, MAX_UPLOAD_BYTES
 from optimizer.problems import Problem, RateLimited
@@ -25,7 +25,7 @@ def document() -> Json:
         "openapi": "3.1.0",
         "info": {
             "title": "Pinch",
-            "version": "1",
+            "version": __version__,
             "summary": "Make JPEG, PNG and WebP images lighter.",
             "description": "Upload to S3 with a presigned form, optimize as often as you like, download, discard.",
         },
@@ -76,7 +76,7 @@ def document() -> Json:
                 "get": _operation(
                     "health",
                     "Whether the API answers",
-                    {"200": _json_answer("It does.", _object({"status": {"const": "ok"}}))},
+                    {"200": _json_answer("It does.", _object({"status": {"const": "ok"}, "version": TEXT}))},
                 )
             },
         },

@@ -23,7 +23,7 @@ from typing import Any
 from PIL import features
 
 from infra.build import own_architecture
-from infra.setup import PYTHON_PEERS
+from infra.setup import PYTHON_PEERS, listed
 from tests.bench import codecs, goals, jobs, pictures, scores, service
 from tests.bench.codecs import Bench
 from tests.bench.report import Section, bars_table
@@ -148,8 +148,8 @@ def _versions() -> dict[str, str]:
     for library in LIBRARIES:
         if number := features.version(library):
             found[f"Pillow's {library}"] = number
-    for line in (ROOT / "bench-tools.txt").read_text().splitlines():
-        name, _, number = line.partition("#")[0].strip().partition("==")
+    for line in listed("bench-tools.txt"):
+        name, _, number = line.partition("==")
         if number:
             found[name] = number
     return found

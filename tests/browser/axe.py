@@ -2,12 +2,12 @@
 
 import json
 from itertools import product
-from pathlib import Path
 from typing import Any, Literal
 
+from infra.setup import NODE_MODULES
 from tests.browser.visit import Visit
 
-PACKAGE = Path(__file__).parent.parent.parent / "node_modules" / "axe-core"
+PACKAGE = NODE_MODULES / "axe-core"
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 WIDTHS = {1440: 900, 390: 844}  # with their heights

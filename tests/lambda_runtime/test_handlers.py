@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from optimizer import __version__
 from optimizer.config import Config
 from tests.conftest import keys
 from tests.journey import Call, check_whole_journey, photo, upload
@@ -47,7 +48,7 @@ def test_the_gateway_gets_a_whole_number_as_the_status(handlers: ModuleType) -> 
     answer = handlers.api(http_event("GET", "/api/health"), None)
 
     assert type(answer["statusCode"]) is int
-    assert (answer["statusCode"], json.loads(answer["body"])) == (200, {"status": "ok"})
+    assert (answer["statusCode"], json.loads(answer["body"])) == (200, {"status": "ok", "version": __version__})
     assert answer["headers"]["Content-Type"] == "application/json"
 
 

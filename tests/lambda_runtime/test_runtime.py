@@ -14,6 +14,7 @@ import pytest
 import requests
 from time_machine import travel
 
+from optimizer import __version__
 from optimizer.config import Config
 from optimizer.limits import MAX_UPLOAD_BYTES
 from optimizer.store import TempStore
@@ -183,7 +184,7 @@ def test_the_event_that_the_sam_cli_makes_is_answered(api: Runtime, generated: C
 
     answer = api.invoke(event)
 
-    assert answer_of(answer) == (200, {"status": "ok"})
+    assert answer_of(answer) == (200, {"status": "ok", "version": __version__})
     assert type(answer["statusCode"]) is int
 
 

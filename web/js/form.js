@@ -18,7 +18,7 @@ import { el, t, tOr } from './page.js';
  *   max_upload_bytes: number, requests_per_minute: number, retention_minutes: number,
  *   files_per_request: number, media_types: string[],
  * }} Limits
- * @typedef {{properties: Record<string, Property>, presets: Preset[], limits: Limits}} SettingsDocument
+ * @typedef {{properties: Record<string, Property>, presets: Preset[], limits: Limits, version: string}} SettingsDocument
  */
 
 /** The order on the page; a group that is not named here comes last. */

@@ -32,9 +32,10 @@ if (/^(Mac|iP)/.test(navigator.platform)) find('#ctrl', HTMLElement).textContent
 let flaws = 0;
 // Files may come before the API has answered; they wait for it.
 const connected = insist(() => Api.connect());
-connected.then(({ document: { limits } }) => {
+connected.then(({ document: { limits, version } }) => {
   intake.accept(limits.media_types);
   showLimits(limits);
+  showVersion(version);
 });
 /** @type {Promise<import('./editor.js').Editor> | undefined} */
 let editor;
@@ -118,6 +119,13 @@ function showLimits({ max_upload_bytes, retention_minutes }) {
   for (const element of document.querySelectorAll('[data-privacy]')) {
     element.textContent = t('privacy.full', { count: retention_minutes });
   }
+}
+
+/** @param {string} version */
+function showVersion(version) {
+  const element = find('#version', HTMLElement);
+  element.textContent = t('app.version', { version });
+  element.classList.remove('later');
 }
 
 /**

@@ -5,6 +5,7 @@ export const language = 'de';
 /** @type {import('../js/page.js').Language['strings']} */
 export const strings = {
   'app.name': 'Pinch',
+  'app.version': 'Pinch {version}',
   'app.title': 'Pinch: Bilder schlanker machen',
   'skip.settings': 'Zu den Einstellungen springen',
   'theme.to-dark': 'Zum dunklen Design wechseln',

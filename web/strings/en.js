@@ -5,6 +5,7 @@ export const language = 'en';
 /** @type {import('../js/page.js').Language['strings']} */
 export const strings = {
   'app.name': 'Pinch',
+  'app.version': 'Pinch {version}',
   'app.title': 'Pinch: make images lighter',
   'skip.settings': 'Skip to settings',
   'theme.to-dark': 'Switch to dark theme',

@@ -12,7 +12,7 @@ from typing import Any
 from flask import Blueprint, Response, g, jsonify, request
 from flask_limiter import Limiter
 
-from optimizer import openapi, settings
+from optimizer import __version__, openapi, settings
 from optimizer.config import Config
 from optimizer.filenames import display_name
 from optimizer.imaging.encoders import ENCODERS
@@ -105,7 +105,7 @@ def create_api(config: Config, store: TempStore, limiter: Limiter, workers: Work
 
     @api.get("/health")
     def health() -> Response:
-        return jsonify(status="ok")
+        return jsonify(status="ok", version=__version__)
 
     return api
 
@@ -132,7 +132,7 @@ def _optimize(workers: Workers, data: bytes, chosen: Settings, ends: float) -> O
 
 
 def settings_document(config: Config) -> dict[str, Any]:
-    """Return the JSON Schema of the settings, with the presets and the limits beside its keywords."""
+    """Return the JSON Schema of the settings, with presets, limits and version beside its keywords."""
     limits = {
         "max_upload_bytes": MAX_UPLOAD_BYTES,
         "max_pixels": MAX_PIXELS,
@@ -142,7 +142,7 @@ def settings_document(config: Config) -> dict[str, Any]:
         "formats": list(ENCODERS),
         "media_types": list(MEDIA_TYPES),
     }
-    return settings.json_schema() | {"presets": settings.PRESETS, "limits": limits}
+    return settings.json_schema() | {"version": __version__, "presets": settings.PRESETS, "limits": limits}
 
 
 def _json_body(default: Any = None) -> Any:
