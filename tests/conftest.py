@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Generator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from infra import bundle
 from infra.resources import create_bucket
 from optimizer.app import create_app
 from optimizer.config import Config
+from optimizer.imaging import search
 from optimizer.store import UPLOADS, TempStore
 from optimizer.worker import Workers
 from tests.emulators import ministack, moto, redis_server
@@ -59,6 +61,14 @@ def leftovers() -> Iterator[None]:
     yield
     left = LEFTOVERS.since(before)
     assert not left, f"left behind: {sorted(left)}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def stopped_search() -> Iterator[None]:
+    """No search of this process looks at the machine's clock: one that is about time is handed a clock of its own."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(search, "Clock", partial(search.Clock, now=lambda: 0.0))
+        yield
 
 
 @pytest.fixture(scope="session")

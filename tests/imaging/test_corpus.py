@@ -1,6 +1,7 @@
-"""Real files through the whole pipeline, each into every format, with one choice after the other.
+"""Real files through the whole pipeline: each with every choice of settings, and into every format.
 
-The files are those of `tests/corpus`, or of the folder that PINCH_CORPUS names; then with no combination left out.
+The files are those of `tests/corpus`, or of the folder that PINCH_CORPUS names. `make test` tries every pair of file,
+format and choice, `make test-all` every combination.
 """
 
 import os
@@ -9,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +39,11 @@ from tests.images import (
     psnr,
     stored_orientation,
 )
+from tests.sampling import WHOLE, sampled
 
 OWN_CORPUS = Path(__file__).parents[1] / "corpus"
 CORPUS = Path(os.environ.get("PINCH_CORPUS") or OWN_CORPUS)
-COMPLETE = CORPUS != OWN_CORPUS
+COMPLETE = WHOLE or CORPUS != OWN_CORPUS
 FILES = sorted(path.name for path in CORPUS.iterdir() if path.suffix in (".jpg", ".png", ".webp"))
 GOOD = [name for name in FILES if not name.startswith("bad-")]
 FORMATS = list(ENCODERS)
@@ -92,8 +95,8 @@ def combinations() -> list[tuple[str, str, str]]:
             and choice in ("defaults", "strip off")
         )
 
-    every = [(name, format, choice) for name in GOOD for choice in CHOICES for format in FORMATS]
-    return every if COMPLETE else [each for each in every if worth_it(*each)]
+    every = product(GOOD, FORMATS, CHOICES)
+    return sampled([each for each in every if COMPLETE or worth_it(*each)], COMPLETE)
 
 
 def looks_like(shown: Pixels, name: str, difference: float = 2) -> bool:
@@ -179,12 +182,11 @@ def codes(result: Result) -> list[str]:
     return [warning.code for warning in result.warnings]
 
 
+TURNED = [name for name in GOOD if stored_orientation(opened(data_of(name))) != 1]
 PROFILED = [name for name in GOOD if open_source(data_of(name)).info.get("icc_profile") or "cmyk" in name]
 
 
-@pytest.mark.parametrize("strip", [True, False])
-@pytest.mark.parametrize("format", FORMATS)
-@pytest.mark.parametrize("name", PROFILED)
+@pytest.mark.parametrize(("name", "format", "strip"), sampled(product(PROFILED, FORMATS, [True, False])))
 def test_colours_of_a_file_with_a_profile_stay_right(name: str, format: str, strip: bool) -> None:
     side = 400 if format == "png" else None  # in the others halved chroma would be too large a part of so few pixels
     exact = format == "png"  # a palette holds the look, but not every mean as strictly as this asks
@@ -238,9 +240,7 @@ def test_exif_gps_and_xmp_survive_when_metadata_is_kept(name: str, format: str) 
     assert after.info.get("xmp") == before.info.get("xmp")
 
 
-@pytest.mark.parametrize("name", [name for name in GOOD if stored_orientation(opened(data_of(name))) != 1])
-@pytest.mark.parametrize("strip", [True, False])
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize(("name", "strip", "format"), sampled(product(TURNED, [True, False], FORMATS)))
 def test_without_auto_orient_the_tag_stays_and_the_picture_looks_the_same(name: str, strip: bool, format: str) -> None:
     settings = Settings(format=format, auto_orient=False, strip_metadata=strip, width=300, height=300)
 

@@ -1,7 +1,7 @@
 """Encoding by aim: what is reached, at what cost, and that no aim is too much for any image."""
 
 from collections.abc import Callable
-from itertools import product
+from itertools import count, product
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from tests.images import drawing, encoded, exif_bytes, in_mode, noise, opened, p
 
 CORPUS = Path(__file__).parents[1] / "corpus"
 LOSSY = ["jpeg", "webp"]
-SIDE = 64  # of a tile, for small pictures to be searched as large ones are
+SIDE = 32  # of a tile, for small pictures to be searched as large ones are
 CALLS: list[tuple[tuple[int, int], str]] = []  # size and format of each encode since the test began
 AIMS: list[dict[str, Any]] = [
     {"auto_quality": "balanced"},
@@ -160,7 +160,7 @@ def test_a_target_for_a_png_is_not_exceeded(target: int) -> None:
 def test_a_png_gets_as_many_colours_as_fit_with_a_tenth_to_spare(
     flower: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    image = flower.resize((300, 200))
+    image = flower.resize((150, 100))
     monkeypatch.setattr(perception, "TILE_SIDE", SIDE)
     palettes = png.Palettes(image)
     choices = [*search.COLORS[: None if palettes.dithers() else -1], None]
@@ -239,9 +239,9 @@ def test_no_file_grows_to_use_its_target_up(format: str) -> None:
 
 
 PICTURES: dict[str, Callable[[Image.Image], Image.Image]] = {
-    "photo": lambda flower: flower.resize((300, 200)),
-    "alpha": lambda flower: in_mode("RGBA", flower.resize((300, 200))),
-    "noise": lambda _: noise(300, 200),
+    "photo": lambda flower: flower.resize((150, 100)),
+    "alpha": lambda flower: in_mode("RGBA", flower.resize((150, 100))),
+    "noise": lambda _: noise(150, 100),
 }
 
 
@@ -286,12 +286,12 @@ def test_a_target_is_met_in_time_however_long_an_encode_takes(
     in_colors = png.Palettes.encode
     monkeypatch.setattr(png.Palettes, "encode", slow_palette)
     monkeypatch.setattr(search, "_encode", slow)
-    monkeypatch.setattr(search, "monotonic", lambda: now[0])
     monkeypatch.setattr(perception, "TILE_SIDE", SIDE)
 
     for target in (1_000, 2 * min(least[name, each] for each in able)):
         now[0] = 0
-        result = search.encode(image, settings(format=format, auto_quality=auto, target_bytes=target))
+        asked = settings(format=format, auto_quality=auto, target_bytes=target)
+        result = search.encode(image, asked, search.Clock(now=lambda: now[0]))
 
         assert now[0] <= max(search.SEARCH_SECONDS + seconds, 2 * seconds)
         if target > 1_000 and format != "smallest":
@@ -300,12 +300,14 @@ def test_a_target_is_met_in_time_however_long_an_encode_takes(
             assert len(result.data) <= 1.05 * least[name, format]
 
 
-def test_without_time_a_palette_is_lowered_but_not_to_two_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_time_a_palette_is_lowered_but_not_to_two_colours() -> None:
     image = photo(90, 60)
     made = search.encode(image, settings(format="png", quality=80))
-    monkeypatch.setattr(search, "SEARCH_SECONDS", -1)
+    seconds = count(step=search.SEARCH_SECONDS + 1)  # the time is over when it is looked at again
 
-    lowered = search.lower(image, settings(format="png"), search.Clock(), made, len(made.data) - 1)
+    lowered = search.lower(
+        image, settings(format="png"), search.Clock(now=lambda: next(seconds)), made, len(made.data) - 1
+    )
 
     assert len(lowered.data) < len(made.data)
     assert len(opened(lowered.data).getcolors() or []) > 2

@@ -46,10 +46,14 @@ class Encoded(NamedTuple):
 
 
 class Clock:
-    """Times a job and its encodes, so that its search ends in time however long each takes."""
+    """Times a job and its encodes, so that its search ends in time however long each takes.
 
-    def __init__(self) -> None:
-        self._ends = monotonic() + SEARCH_SECONDS
+    `now` tells the time in seconds; only differences count.
+    """
+
+    def __init__(self, now: Callable[[], float] = monotonic) -> None:
+        self._now = now
+        self._ends = now() + SEARCH_SECONDS
         self._longest = 0.0
 
     def encode(self, image: Image, settings: Settings, goal: float | None = None) -> Encoded:
@@ -58,14 +62,14 @@ class Clock:
 
     def time(self, encode: Callable[[], Encoded]) -> Encoded:
         """Do and time one encode."""
-        begun = monotonic()
+        begun = self._now()
         encoded = encode()
-        self._longest = max(self._longest, monotonic() - begun)
+        self._longest = max(self._longest, self._now() - begun)
         return encoded
 
     def allows(self, encodes: int) -> bool:
         """Return whether there is time for so many more, the longest so far."""
-        return monotonic() + encodes * self._longest <= self._ends
+        return self._now() + encodes * self._longest <= self._ends
 
 
 def encode(image: Image, settings: Settings, clock: Clock | None = None) -> Encoded:
