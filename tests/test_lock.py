@@ -104,7 +104,10 @@ def test_setup_refuses_what_has_another_hash_or_none(
     environment = tmp_path / "environment"
     monkeypatch.setattr(setup, "LOCKS", tmp_path)
     monkeypatch.setattr(setup, "ROOT", tmp_path)
-    venv.create(environment, with_pip=True)
+    venv.create(environment)
+    (site_packages,) = environment.glob("lib/python*/site-packages")
+    (own,) = Path(sys.prefix).glob("lib/python*/site-packages")
+    (site_packages / "pip.pth").write_text(str(own))  # where pip is
 
     for pin in (f"nothing==1.0 --hash=sha256:{'0' * 64}", "nothing==1.0"):
         (tmp_path / "lock.txt").write_text(pin)
