@@ -1,6 +1,6 @@
 # `make run` serves the whole product on this machine; `make test` checks all of it. Both set up what they need.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint build sbom deploy destroy sam-local bench load audit lock format screenshot clean
+.PHONY: help run check test test-all coverage code lint build sbom deploy destroy sam-local bench load audit lock format screenshot clean
 
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	command -v $$python >/dev/null && $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -12,10 +12,12 @@ CHECKOV = .tools/checkov/bin/checkov
 NODE = PATH="$(CURDIR)/$(BIN):$$PATH"
 
 export PYTHONPATH = functions:.
-export PYTHONDONTWRITEBYTECODE = 1
+# Python and pytest keep what they compile, whatever the caller's environment says: a run starts sooner then.
+export PYTHONDONTWRITEBYTECODE =
 export SAM_CLI_TELEMETRY = 0
 
-# Many tests wait, so two processors have time for three of them; not for more threads each, which wait by spinning.
+# One thread each for OpenBLAS, whose threads wait by spinning. Many tests wait, so two processors have time for three.
+PYTEST = OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal
 WORKERS = $(shell processors=$$(nproc 2>/dev/null || echo 3); echo $$((processors > 3 ? processors : 3)))
 STACK = pinch
 ARCHITECTURE = arm64
@@ -29,23 +31,35 @@ run: ## Serve the whole product on http://127.0.0.1:5001 (PORT=... for another p
 	@$(SETUP) local
 	@exec $(BIN)/python -m infra.local
 
-test: lint ## Check everything: lint, types, unit, Lambda-runtime and browser tests
-	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal --cov --cov-report=term
+check: code ## The inner loop: format, lint, types and unit tests, without browser, emulators or worker processes
+	@$(PYTEST) -m unit
 
-lint: ## Lint and type-check Python, JavaScript and the template
+test: lint ## Check everything: lint, types, unit, Lambda-runtime and browser tests
+	@$(PYTEST)
+
+test-all: lint ## The same with nothing sampled: every combination of the corpus, of hostile files and of pages
+	@PINCH_ALL=1 $(PYTEST)
+
+coverage: ## Run the tests with line coverage; fails below the floor in pyproject.toml
+	@$(SETUP) dev
+	@$(PYTEST) --cov --cov-report=term
+
+code:
 	@$(SETUP) dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(NODE) .tools/node/node_modules/.bin/biome ci --colors=off --config-path=infra web tests/web
+	$(NODE) .tools/node/node_modules/.bin/tsc --noEmit -p web
+	$(NODE) node --test --test-reporter=dot tests/web/*.test.js
+
+lint: code ## Lint and type-check Python, JavaScript and the template
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive functions infra
 	$(BIN)/cfn-lint template.yaml
 	AWS_DEFAULT_REGION=us-east-1 $(SAM)/sam validate --lint
 	mkdir -p build && AWS_DEFAULT_REGION=us-east-1 $(SAM)/python -m infra.transformed >build/template.json
 	# CKV_AWS_95: an access log of the gateway would keep addresses. The template gives the reasons of its own skips.
 	$(CHECKOV) -f build/template.json --framework cloudformation --compact --quiet --skip-download --skip-check CKV_AWS_95
-	$(NODE) .tools/node/node_modules/.bin/biome ci --colors=off --config-path=infra web tests/web
-	$(NODE) .tools/node/node_modules/.bin/tsc --noEmit -p web
-	$(NODE) node --test --test-reporter=dot tests/web/*.test.js
 
 build: ## Build what is deployed into build/functions (ARCHITECTURE=x86_64 for the other processor)
 	@$(SETUP) local

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Generator, Iterator
 from functools import partial
@@ -33,6 +34,10 @@ os.environ["AWS_ACCESS_KEY_ID"] = os.environ["AWS_SECRET_ACCESS_KEY"] = "test"
 
 LEFTOVERS = Leftovers(Config().temp_bucket)
 
+# What uses one of these is no unit test: they start emulators, servers, workers, browsers or programs.
+STARTING = {"s3_url", "redis_url", "ministack_url", "browser", "built", "web"}
+STARTED: list[str] = []  # programs that this process has started
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Give this process a folder for temporary files, so that what is left in it comes from its tests."""
@@ -40,6 +45,15 @@ def pytest_configure(config: pytest.Config) -> None:
     folder = tempfile.TemporaryDirectory(prefix="pinch-tests-", dir=os.environ["PYTEST_DEBUG_TEMPROOT"])
     os.environ["TMPDIR"] = tempfile.tempdir = folder.name
     config.add_cleanup(folder.cleanup)
+    sys.addaudithook(lambda event, about: STARTED.append(str(about[0])) if event == "subprocess.Popen" else None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the unit tests, which `make check` runs."""
+    for item in items:
+        starting = item.get_closest_marker("processes") or STARTING & set(getattr(item, "fixturenames", ()))
+        if not starting:
+            item.add_marker("unit")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -55,12 +69,14 @@ def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Generator[None, 
 
 
 @pytest.fixture(autouse=True)
-def leftovers() -> Iterator[None]:
-    """Fail a test that leaves a process, a temporary file or an object behind."""
-    before = LEFTOVERS.present()
+def leftovers(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that leaves a process, a file or an object behind, and a unit test that starts a program."""
+    before, begun = LEFTOVERS.present(), len(STARTED)
     yield
     left = LEFTOVERS.since(before)
     assert not left, f"left behind: {sorted(left)}"
+    started = STARTED[begun:] if request.node.get_closest_marker("unit") else []
+    assert not started, f"mark it with `processes`: it started {started}"
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -34,6 +34,7 @@ def test_the_aws_code_knows_nothing_of_images(name: str) -> None:
     assert not imports(PACKAGE / name) & IMAGES
 
 
+@pytest.mark.processes
 def test_starting_the_function_imports_neither_numpy_nor_opencv() -> None:
     code = "import sys, optimizer.handlers; sys.exit(bool({'numpy', 'cv2'} & sys.modules.keys()))"
 

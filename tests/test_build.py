@@ -18,6 +18,8 @@ from infra.sbom import CYCLONEDX, list_packages
 from optimizer import __version__
 from tests.packages import locked
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).parent.parent
 ELF_MACHINE = {"arm64": 183, "x86_64": 62}  # e_machine: EM_AARCH64, EM_X86_64
 SECRET = re.compile(rb"AKIA[0-9A-Z]{16}|-----BEGIN [A-Z ]*PRIVATE KEY|aws_secret_access_key\s*=\s*[A-Za-z0-9/+]{40}")

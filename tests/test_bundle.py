@@ -117,6 +117,7 @@ def test_the_command_needs_no_package_of_python(built: Path, tmp_path: Path) -> 
     assert read_files(tmp_path / "page") == read_files(built)
 
 
+@pytest.mark.processes
 def test_the_command_tells_in_one_sentence_that_esbuild_is_missing(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "infra", tmp_path / "infra")
 

@@ -98,6 +98,7 @@ def local_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return write_wheel(tmp_path)
 
 
+@pytest.mark.processes
 def test_setup_refuses_what_has_another_hash_or_none(
     local_wheel: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -121,6 +122,7 @@ def test_setup_refuses_what_has_another_hash_or_none(
     assert "nothing" in installed(environment)
 
 
+@pytest.mark.processes
 @pytest.mark.usefixtures("local_wheel")
 def test_the_build_refuses_what_has_another_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(building, "LOCKS", tmp_path)

@@ -14,6 +14,7 @@ def make(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["make", "-s", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("target", ["run", "lint"])
 def test_a_missing_python_is_told_in_one_sentence(target: str) -> None:
     done = make(target, "PYTHON=")
@@ -22,6 +23,7 @@ def test_a_missing_python_is_told_in_one_sentence(target: str) -> None:
     assert done.stdout.startswith("Pinch needs Python 3.11 or newer with venv. Install it ")
 
 
+@pytest.mark.processes
 def test_make_alone_tells_what_there_is() -> None:
     assert "make run" in make().stdout
 
@@ -156,7 +158,7 @@ def test_the_peers_of_the_benchmark_are_installed_once_apart_from_the_product(
 ) -> None:
     commands: list[list[str]] = []
     lock = str(setup.LOCKS / "bench-tools.txt")
-    for name, folder in (("NODE_PEERS", "node"), ("PYTHON_PEERS", "python")):
+    for name, folder in (("ROOT", "."), ("NODE_PEERS", "node"), ("PYTHON_PEERS", "python")):
         monkeypatch.setattr(setup, name, tmp_path / folder)
     (tmp_path / "node").mkdir()
     (tmp_path / "python" / "bin").mkdir(parents=True)
@@ -173,6 +175,7 @@ def test_the_peers_of_the_benchmark_are_installed_once_apart_from_the_product(
     assert any(part.startswith("@jsquash/jpeg@") for part in by_npm)
 
 
+@pytest.mark.processes
 def test_a_failing_installer_is_told_with_what_it_said(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(setup.SetupError, match="Check the network"):
         setup.run(["sh", "-c", "echo no route; exit 1"], "Check the network.")

@@ -185,6 +185,7 @@ def test_a_failed_sweep_is_not_repeated_at_once(transformed: dict[str, Any]) -> 
     assert PROPERTIES["SweepFunction"]["EventInvokeConfig"] == {"MaximumRetryAttempts": 0}
 
 
+@pytest.mark.processes
 def test_the_parameters_of_the_readme_reach_the_template_as_they_are_meant() -> None:
     root = resources.TEMPLATE.parent
     (line,) = re.findall(r'PARAMETERS="(.*?)"', (root / "README.md").read_text())

@@ -306,6 +306,7 @@ def test_as_many_pixels_as_allowed_pass_the_header(format: str) -> None:
     assert source.width * source.height == MAX_PIXELS
 
 
+@pytest.mark.processes
 def test_refusing_a_bomb_allocates_no_pixels() -> None:
     """In a process of its own, because the peak of a process never falls."""
     script = dedent("""
