@@ -51,8 +51,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the unit tests, which `make check` runs."""
     for item in items:
-        starting = item.get_closest_marker("processes") or STARTING & set(getattr(item, "fixturenames", ()))
-        if not starting:
+        marked = any(map(item.get_closest_marker, ("processes", "whole")))
+        if not (marked or STARTING & set(getattr(item, "fixturenames", ()))):
             item.add_marker("unit")
 
 

@@ -41,6 +41,8 @@ from tests.images import (
 )
 from tests.sampling import WHOLE, sampled
 
+pytestmark = pytest.mark.whole
+
 OWN_CORPUS = Path(__file__).parents[1] / "corpus"
 CORPUS = Path(os.environ.get("PINCH_CORPUS") or OWN_CORPUS)
 COMPLETE = WHOLE or CORPUS != OWN_CORPUS

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ from tests.images import (
     srgb_profile,
     webp_chunks,
 )
+from tests.sampling import sampled
 
 FORMATS = list(ENCODERS)
 LOSSLESS = ["png", "webp"]
@@ -244,9 +246,11 @@ def test_only_quality_100_keeps_colours_that_nobody_tells_apart() -> None:
     assert psnr(pixels(opened(palette).convert("RGB")), pixels(image)) > 40
 
 
-@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
-@pytest.mark.parametrize("quality", [1, 20, 40.5, 60, 85, 95, 99])
-@pytest.mark.parametrize("picture", [smooth, photo, noise], ids=lambda each: each.__name__)
+@pytest.mark.parametrize(
+    ("picture", "quality", "mode"),
+    sampled(product([smooth, photo, noise], [1, 20, 40.5, 60, 85, 95, 99], ["RGB", "RGBA"])),
+    ids=lambda value: getattr(value, "__name__", None),
+)
 def test_a_palette_holds_the_similarity_that_the_quality_promises(
     picture: Callable[[], Image.Image], quality: float, mode: str
 ) -> None:

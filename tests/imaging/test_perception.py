@@ -1,6 +1,7 @@
 """SSIMULACRA2 against another implementation of it and by what it must say, and the mosaic of a picture."""
 
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from tests.images import (
     pixels,
     smooth,
 )
+from tests.sampling import sampled
 
 CORPUS = Path(__file__).parents[1] / "corpus"
 PICTURES = {
@@ -68,9 +70,7 @@ def padded(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- the score ---
 
 
-@pytest.mark.parametrize("quality", [30, 50, 70, 85, 95])
-@pytest.mark.parametrize("format", LOSSY)
-@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize(("name", "quality", "format"), sampled(product(PICTURES, [30, 50, 70, 85, 95], LOSSY)))
 def test_the_score_is_that_of_another_implementation(
     name: str, format: str, quality: int, padded: None, tmp_path: Path
 ) -> None:
@@ -106,7 +106,7 @@ def test_the_score_falls_with_the_quality(format: str) -> None:
     assert scores[0] > scores[-1] + 40
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 9), (9, 7), (8, 8), (16_000, 1), (15, 16)], ids=str)
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 9), (9, 7), (8, 8), (3_000, 1), (15, 16)], ids=str)
 @pytest.mark.parametrize("mode", NORMAL_MODES)
 def test_a_different_picture_of_any_size_scores_less_than_100(mode: str, size: tuple[int, int]) -> None:
     first, second = (Image.new(mode, size, (level,) * (len(mode) - 1) + (255,)) for level in (40, 180)) if (

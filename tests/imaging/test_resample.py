@@ -126,9 +126,9 @@ def test_a_jpeg_decoded_at_less_scores_near_lanczos_of_all_pixels(
 def test_a_jpeg_is_decoded_as_small_as_leaves_a_fifth_to_resize_away_and_half_of_one_for_a_jpeg(
     source: str, format: str, times: float, divisor: int | None
 ) -> None:
-    opened = open_source(encoded(photo(1000, 700), source))
+    opened = open_source(encoded(photo(500, 350), source))
 
-    assert opened.divisor_for((round(1000 / times), round(700 / times)), format) == divisor
+    assert opened.divisor_for((round(500 / times), round(350 / times)), format) == divisor
 
 
 def test_of_large_jpegs_half_is_decoded_for_every_format(monkeypatch: pytest.MonkeyPatch) -> None:
