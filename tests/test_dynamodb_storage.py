@@ -337,7 +337,7 @@ def test_eight_processes_on_one_key_are_admitted_just_the_limit(
         process.join(timeout=120)
 
     assert [process.exitcode for process in processes] == [0] * 8
-    assert list(admitted) == [30, 30]
+    assert admitted[:] == [30, 30]
 
 
 def test_an_expired_item_that_is_still_stored_never_counts(dynamodb: DynamoDBStorage, key: str) -> None:

@@ -1,11 +1,17 @@
 """What is left of images in the process that serves them. `make load` sends a thousand."""
 
+from tests.images import encoded, noise
+from tests.load.images import Source
 from tests.load.leaks import images_in_a_row
 
 
-def test_ninety_images_leave_nothing(ministack_url: str) -> None:
-    after = images_in_a_row(ministack_url, (30, 90))
+def test_images_leave_nothing(ministack_url: str) -> None:
+    # Of few pixels, so that it is quick, and of many bytes, so that a source or a result that stays is seen.
+    heavy = Source("a.png", "image/png", encoded(noise(512, 512), "png"))
+    assert len(heavy.data) > 750_000
 
-    assert after[90].own_mb <= 1.1 * after[30].own_mb
-    assert after[90].descriptors <= after[30].descriptors
-    assert after[90].processes == after[30].processes
+    after = images_in_a_row(ministack_url, (6, 18), [({"format": "png", "lossless": True}, heavy)])
+
+    assert after[18].own_mb - after[6].own_mb < 12 * 0.75 / 4  # a quarter of each would be more
+    assert after[18].descriptors <= after[6].descriptors
+    assert after[18].processes == after[6].processes
