@@ -3,7 +3,6 @@
 import ctypes
 import os
 import resource
-
 import time
 from collections.abc import Callable
 from math import ceil

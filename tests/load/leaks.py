@@ -12,7 +12,6 @@ from tests.load.images import SETTINGS, Source, sources
 from tests.load.memory import Use, at_rest, tree
 from tests.product import call_at
 
-
 Job = tuple[dict[str, Any], Source]
 
 
