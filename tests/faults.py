@@ -13,7 +13,11 @@ from http.client import HTTPConnection, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from math import inf
 from threading import Event, Lock, Thread
+from typing import Any
 from urllib.parse import urlsplit
+
+from botocore.awsrequest import AWSPreparedRequest
+from botocore.exceptions import ReadTimeoutError
 
 HOST = "127.0.0.1"
 TRICKLE_SECONDS = 0.05  # between two bytes: no single wait is long
@@ -34,8 +38,9 @@ REFUSALS = {
     "throttled": (400, _json("ProvisionedThroughputExceededException")),
     "no table": (400, _json("ResourceNotFoundException")),
 }
-# Refusals are never forwarded, nor is what hangs or is reset in the request. The others have been done.
-KINDS = (*REFUSALS, "hangs", "reset in the request", "reset in the answer", "trickles")
+# Refusals are never forwarded, nor is what hangs or is reset in the request. The others have been done. What times out
+# does not even arrive: a client whose events are `timed_out` takes it for a wait that has ended.
+KINDS = (*REFUSALS, "hangs", "times out", "reset in the request", "reset in the answer", "trickles")
 
 
 @dataclass
@@ -49,6 +54,18 @@ class Fault:
     times: float = inf
     date: datetime | None = None  # what the answer says of the time; the truth when None
     hits: int = 0
+
+    def meets(self, method: str, path: str) -> bool:
+        """Tell whether this request is to fail, and count it."""
+        if self.method != method or self.part not in path:
+            return False
+        if self.skip:
+            self.skip -= 1
+            return False
+        if self.hits >= self.times:
+            return False
+        self.hits += 1
+        return True
 
 
 class FaultProxy(ThreadingHTTPServer):
@@ -83,15 +100,13 @@ class FaultProxy(ThreadingHTTPServer):
         with self._lock:
             self.requests.append(f"{method} {path}")
             fault = self.fault
-            if not fault or fault.method != method or fault.part not in path:
-                return None
-            if fault.skip:
-                fault.skip -= 1
-                return None
-            if fault.hits >= fault.times:
-                return None
-            fault.hits += 1
-            return fault
+            return fault if fault and fault.kind != "times out" and fault.meets(method, path) else None
+
+    def timed_out(self, request: AWSPreparedRequest, **_: Any) -> None:
+        """Be what botocore asks before it sends a request: time is up for what times out."""
+        fault = self.fault
+        if fault and fault.kind == "times out" and fault.meets(request.method or "", request.url):
+            raise ReadTimeoutError(endpoint_url=self.url)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing: clients go away in the middle, which is what they are here for."""
@@ -112,6 +127,7 @@ def fault_proxy(upstream: str) -> Iterator[FaultProxy]:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else the body of an answer waits for its headers to be acknowledged
     server: FaultProxy
 
     def do_GET(self) -> None:
