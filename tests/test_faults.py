@@ -97,8 +97,12 @@ def proxy(shared_proxy: FaultProxy) -> Iterator[FaultProxy]:
 @pytest.fixture(scope="module")
 def faulty_config(shared_proxy: FaultProxy, config: Config) -> Config:
     """The config of an app that reaches S3 by the proxy, while the browser reaches it without."""
-    urls = {"s3_endpoint_url": shared_proxy.url, "s3_public_endpoint_url": config.s3_endpoint_url}
-    return replace(config, rate_limit="1000000 per second", **urls)
+    return replace(
+        config,
+        s3_endpoint_url=shared_proxy.url,
+        s3_public_endpoint_url=config.s3_endpoint_url,
+        rate_limit="1000000 per second",
+    )
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,9 @@
 import logging
 import re
 import string
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -10,8 +13,10 @@ import pytest
 import requests
 from flask.testing import FlaskClient
 
+from optimizer.app import create_app
 from optimizer.config import Config
 from optimizer.filenames import safe_stem
+from optimizer.store import TempStore
 from optimizer.telemetry import JsonFormatter
 from tests.conftest import keys
 from tests.journey import photo, post_form
@@ -41,23 +46,39 @@ def journey(client: FlaskClient, name: str) -> tuple[str, requests.Response]:
     return str(result["filename"]), download
 
 
-def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Return what the app has logged, without what differs from request to request."""
-    formatter = JsonFormatter()
-    records = [record for record in caplog.records if record.name != "werkzeug"]  # the server of the S3 that stands in
-    caplog.clear()
-    return [VOLATILE.sub("#", formatter.format(record)) for record in records]
+@contextmanager
+def logged() -> Iterator[list[str]]:
+    """Yield what the app logs, without what differs from request to request."""
+    formatter, root, lines = JsonFormatter(), logging.getLogger(), []
+
+    class Lines(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.name != "werkzeug":  # the server of the S3 that stands in
+                lines.append(VOLATILE.sub("#", formatter.format(record)))
+
+    handler = Lines()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(root, "level", logging.INFO)
+        root.addHandler(handler)
+        yield lines
+    root.removeHandler(handler)
+
+
+@pytest.fixture(scope="module")
+def of_a_plain_name(config: Config, connected_store: TempStore, s3_with_bucket: "S3Client") -> list[str]:
+    """What is logged of a name that is not hostile."""
+    with logged() as lines:
+        journey(create_app(config, connected_store).test_client(), "plain.jpg")
+    connected_store.sweep(datetime.now(UTC) + timedelta(days=1))
+    return lines
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=lambda text: ascii(text)[:30])
 def test_a_hostile_name_is_harmless_wherever_it_arrives(
-    client: FlaskClient, s3: "S3Client", config: Config, caplog: pytest.LogCaptureFixture, name: str
+    client: FlaskClient, s3: "S3Client", config: Config, of_a_plain_name: list[str], name: str
 ) -> None:
-    caplog.set_level(logging.INFO)
-    journey(client, "plain.jpg")
-    of_a_plain_name = lines(caplog)
-
-    filename, download = journey(client, name)
+    with logged() as lines:
+        filename, download = journey(client, name)
 
     assert filename.startswith(safe_stem(name).partition(".")[0])
     assert filename.endswith(".webp")
@@ -70,7 +91,7 @@ def test_a_hostile_name_is_harmless_wherever_it_arrives(
     assert len(header[1]) == len(filename)
     assert download.headers["Content-Type"] == "image/webp"
     assert all(re.fullmatch(r"uploads/[0-9a-f]{32}|results/[0-9a-f]{32}/[0-9a-f]{32}", key) for key in keys(s3, config))
-    assert lines(caplog) == of_a_plain_name
+    assert lines == of_a_plain_name
 
 
 @pytest.mark.parametrize("name", ["v1.2.png", "Screenshot 2026-11-23 at 10.30.15.png"])

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
+from time_machine import travel
 
 from optimizer.config import Config
 from optimizer.imaging.pipeline import ANIMATION_REDUCED, DEPTH_REDUCED, QUALITY_LOWERED, STEP_WARNINGS
@@ -37,14 +38,11 @@ def put_source(store: TempStore, data: bytes = b"pixels", name: str = "a.jpg") -
 
 
 def test_the_upload_policy_allows_exactly_this_upload(store: TempStore, config: Config) -> None:
-    before = datetime.now(UTC)
-
-    form = store.presign_upload("../Ünï.png", "image/png")
+    with travel("2026-01-01 12:00Z", tick=False):
+        form = store.presign_upload("../Ünï.png", "image/png")
     policy = json.loads(base64.b64decode(form["fields"]["policy"]))
 
-    expires = datetime.fromisoformat(policy["expiration"])
-    assert timedelta(seconds=298) < expires - before < timedelta(seconds=302)
-    assert abs(datetime.fromisoformat(form["expires_at"]) - expires) <= timedelta(seconds=1)
+    assert policy["expiration"] == form["expires_at"] == "2026-01-01T12:05:00Z"
     signing = ("x-amz-algorithm", "x-amz-credential", "x-amz-date")
     assert policy["conditions"] == [
         {"Content-Type": "image/png"},
@@ -154,8 +152,7 @@ def test_a_source_over_the_limit_is_refused_before_it_is_read(store: TempStore, 
 def test_calls_give_up_soon_enough_for_the_function_to_answer() -> None:
     config: Any = TempStore.connect(Config())._client.meta.config
 
-    assert config.connect_timeout <= 2
-    assert config.read_timeout <= 3
+    assert (config.connect_timeout, config.read_timeout) == (1, 2)
     assert config.retries == {"mode": "standard", "total_max_attempts": 2}
 
 
@@ -317,14 +314,14 @@ def test_a_refused_deletion_is_told_and_never_taken_for_done() -> None:
             store.discard([ID])
 
 
-def test_ten_thousand_objects_cost_few_calls_and_the_young_stay(
+def test_thousands_of_objects_cost_few_calls_and_the_young_stay(
     s3: "S3Client", store: TempStore, config: Config
 ) -> None:
     now = datetime(2026, 1, 1, 12, tzinfo=UTC)
     backend = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
-    for number in range(5_100):
+    for number in range(1_100):
         for key in (f"uploads/{number:032x}", f"results/{number:032x}/{'0' * 32}"):
-            minutes = 21 if number < 5_000 else 19
+            minutes = 21 if number < 1_000 else 19
             stored: Any = backend.put_object(config.temp_bucket, key, b"x")
             stored.last_modified = (now - timedelta(minutes=minutes)).replace(tzinfo=None)
     calls: list[str] = []
@@ -336,10 +333,10 @@ def test_ten_thousand_objects_cost_few_calls_and_the_young_stay(
     store._client.meta.events.unregister("before-send.s3.*", count)
     left = [obj["Key"] for prefix in ("uploads/", "results/")
             for obj in s3.list_objects_v2(Bucket=config.temp_bucket, Prefix=prefix)["Contents"]]  # fmt: skip
-    assert deleted == 10_000
+    assert deleted == 2_000
     assert len(left) == 200
-    assert {int(key.split("/")[1], 16) for key in left} == set(range(5_000, 5_100))
-    assert (calls.count("ListObjectsV2"), calls.count("DeleteObjects")) == (12, 10)
+    assert {int(key.split("/")[1], 16) for key in left} == set(range(1_000, 1_100))
+    assert (calls.count("ListObjectsV2"), calls.count("DeleteObjects")) == (4, 2)
     store.sweep(now + timedelta(hours=1))
 
 

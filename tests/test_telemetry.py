@@ -10,9 +10,10 @@ import pytest
 from flask import Flask
 from time_machine import travel
 
-from optimizer import telemetry
+from optimizer import rate_limit, telemetry
 from optimizer.app import create_app
 from optimizer.config import Config
+from optimizer.dynamodb_storage import ATTEMPTS, CONNECT_SECONDS, READ_SECONDS
 from optimizer.store import TempStore
 from tests.journey import photo, upload
 
@@ -134,8 +135,9 @@ def test_an_error_is_logged_with_its_traceback_and_the_request(
 
 
 def test_a_storage_that_is_down_is_limited_per_instance_logged_once_a_minute_and_counted(
-    store: TempStore, log: Log
+    store: TempStore, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(telemetry, "monotonic", lambda: 0.0)
     with travel("2026-01-01 12:00:00Z", tick=False):
         app = create_app(NO_TABLE, store)
         statuses = [call(app, "POST", "/api/uploads", [])[0] for _ in range(31)]
@@ -161,16 +163,27 @@ def test_a_storage_that_goes_down_under_many_threads_fails_none_of_their_request
     assert [status for status, _ in answers] == [422] * 8
 
 
-def test_a_storage_that_hangs_is_given_up_as_one_that_refuses(store: TempStore) -> None:
+def test_a_storage_that_hangs_is_given_up_as_one_that_refuses(
+    store: TempStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_limit, "READ_SECONDS", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         app = create_app(Config(ratelimit_storage_uri=f"redis://127.0.0.1:{silent.getsockname()[1]}"), store)
 
         assert call(app, "POST", "/api/uploads", [])[0] == 422
 
 
+def test_a_redis_is_waited_for_as_short_as_dynamodb() -> None:
+    options = rate_limit._impatient_redis()
+
+    assert (options["socket_connect_timeout"], options["socket_timeout"]) == (CONNECT_SECONDS, READ_SECONDS)
+    assert options["retry"]._retries == ATTEMPTS - 1
+    assert options["retry"]._backoff.compute(1) == 0
+
+
 def test_a_warning_is_repeated_after_a_minute(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = 0.0
-    monkeypatch.setattr("time.monotonic", lambda: seconds)
+    monkeypatch.setattr(telemetry, "monotonic", lambda: seconds)
     for seconds in (0.0, 59.0, 60.0, 61.0, 120.0):  # noqa: B007  # the lambda reads it
         telemetry.warn_now_and_then("down")
 

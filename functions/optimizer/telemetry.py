@@ -5,8 +5,8 @@ metric format. A line holds no file name, no address, no link and no upload id.
 import json
 import logging
 import re
-import time
 from contextvars import ContextVar
+from time import monotonic, perf_counter, time
 from typing import Any, Literal
 
 NAMESPACE = "Pinch"
@@ -23,7 +23,7 @@ class Record:
         self.stages: dict[str, float] = {}
         self.metrics: dict[str, str] = {}  # name: unit; the value is a field of that name
         self.function_name = function_name
-        self.begun = self.last_lap = time.perf_counter()
+        self.begun = self.last_lap = perf_counter()
 
 
 _record: ContextVar[Record | None] = ContextVar("record", default=None)
@@ -39,7 +39,7 @@ def lap(stage: str) -> None:
     """Say that this stage ended now; it began where the one before ended. Does nothing outside a request."""
     record = _record.get()
     if record:
-        now = time.perf_counter()
+        now = perf_counter()
         record.stages[stage] = round((now - record.last_lap) * 1_000, 1)
         record.last_lap = now
 
@@ -77,7 +77,7 @@ def finish(**fields: Any) -> None:
     """Write the request's line, with these fields, and end its record."""
     record = _record.get()
     if record:
-        total = round((time.perf_counter() - record.begun) * 1_000, 1)
+        total = round((perf_counter() - record.begun) * 1_000, 1)
         line = record.fields | fields | {"ms": total, "stages": record.stages} | _embedded_metrics(record)
         log.info("request", extra={"fields": line})
         _record.set(None)
@@ -85,7 +85,7 @@ def finish(**fields: Any) -> None:
 
 def warn_now_and_then(message: str) -> None:
     """Log a warning, and the same one again after a minute at the earliest."""
-    now = time.monotonic()
+    now = monotonic()
     if now - _warned_at.get(message, -SECONDS_BETWEEN_WARNINGS) >= SECONDS_BETWEEN_WARNINGS:
         _warned_at[message] = now
         log.warning(message)
@@ -103,7 +103,7 @@ def _embedded_metrics(record: Record) -> dict[str, Any]:
         "Dimensions": [["FunctionName"]],
         "Metrics": [{"Name": name, "Unit": unit} for name, unit in record.metrics.items()],
     }
-    metadata = {"Timestamp": int(time.time() * 1_000), "CloudWatchMetrics": [directive]}
+    metadata = {"Timestamp": int(time() * 1_000), "CloudWatchMetrics": [directive]}
     return {"_aws": metadata, "FunctionName": record.function_name}
 
 
