@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Download, Request, Response, Route, expect
 
-from tests.browser.conftest import OpenVisit, Serve
+from tests.browser.conftest import OpenMoved
 from tests.browser.visit import LOGO, Sent, Visit, corpus, picture
 from tests.images import encoded, photo
 
@@ -77,8 +77,9 @@ def test_of_25_files_all_good_ones_come_back_in_one_zip_and_the_others_are_refus
     assert {image.format for image in saved.values()} == {"JPEG"}
 
 
-def test_a_batch_goes_on_by_itself_through_every_pause(open_visit: OpenVisit, serve: Serve) -> None:
-    visit = open_visit(serve(RATE_LIMIT="12 per 3 second"))
+def test_a_batch_goes_on_by_itself_through_every_pause(open_moved: OpenMoved) -> None:
+    moved = open_moved("12 per 3 second")
+    visit = moved.visit
     visit.expected.append("429")
     statuses: list[int] = []
     answers: list[dict[str, Any]] = []
@@ -94,12 +95,14 @@ def test_a_batch_goes_on_by_itself_through_every_pause(open_visit: OpenVisit, se
 
     visit.drop(*twenty_five())
 
+    moved.until(visit.notice)
     expect(visit.notice).to_have_text(
-        re.compile(r"Short pause\. The limit is 240 a minute\. Continues by itself in [1-3] s")
+        re.compile(r"Short pause\. The limit is 240 a minute\. Continues by itself in 4 s")
     )
     expect(status).to_contain_text("Short pause. The limit is 240 a minute. It continues by itself in")
     expect(visit.link).not_to_have_attribute("aria-disabled", "true")  # the image in hand does not wait
-    expect(visit.badges).to_have_count(GOOD)
+    moved.until(visit.badges.nth(GOOD - 1))
+    moved.on(5_000)
     expect(visit.notice).to_be_hidden()
     expect(status).to_contain_text(f"{GOOD} images are optimized")
     # Two presigns and each image once: twice as many as a window lets through, and at most one had to be told so.
