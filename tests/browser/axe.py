@@ -20,11 +20,14 @@ def version() -> str:
     return package["version"]
 
 
-def violations(visit: Visit) -> list[str]:
-    """Return a text for each element that breaks a rule, in either theme and width: where, which rule, and why."""
+def violations(visit: Visit, whole: bool = True) -> list[str]:
+    """Return a text for each element that breaks a rule: where, which rule, and why.
+
+    The whole is every width in every theme; else each of them once.
+    """
     visit.page.evaluate((PACKAGE / "axe.min.js").read_text())
     found = []
-    for width, theme in product(WIDTHS, THEMES):
+    for width, theme in product(WIDTHS, THEMES) if whole else zip(WIDTHS, THEMES, strict=True):
         visit.page.set_viewport_size({"width": width, "height": WIDTHS[width]})
         # Reduced motion: a colour on its way from one theme to the other is nobody's.
         visit.page.emulate_media(color_scheme=theme, reduced_motion="reduce")

@@ -5,13 +5,14 @@ import pytest
 from tests.browser.axe import violations
 from tests.browser.states import STATES
 from tests.browser.visit import Visit
+from tests.sampling import WHOLE
 
 
 @pytest.mark.parametrize("state", STATES)
 def test_axe_finds_nothing_in_either_theme_on_any_screen(visit: Visit, state: str) -> None:
     STATES[state](visit)
 
-    found = violations(visit)
+    found = violations(visit, WHOLE)
 
     assert not found, "\n\n".join(found)
 

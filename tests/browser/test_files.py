@@ -61,7 +61,7 @@ def test_the_first_load_is_what_the_index_names(visit: Visit, built: Path) -> No
     # Headless Chromium sometimes moves a mouse that nobody has.
     visit.page.add_init_script("addEventListener('pointermove', (event) => event.stopImmediatePropagation(), true)")
     visit.page.reload()
-    visit.page.wait_for_timeout(500)
+    visit.page.wait_for_load_state("networkidle")
     loaded = visit.page.evaluate("performance.getEntriesByType('resource').map(({ name }) => new URL(name).pathname)")
 
     named = {f"/{path.relative_to(built).as_posix()}" for path in first_files(built)} - {"/index.html"}

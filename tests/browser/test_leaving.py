@@ -1,6 +1,5 @@
 """Nothing stays: images are discarded when they are removed and when the page is left."""
 
-from time import monotonic, sleep
 from typing import Any
 from urllib.parse import urljoin
 
@@ -9,6 +8,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import OpenVisit, Serve
 from tests.browser.visit import PHOTO, SMALL, Visit, corpus, picture
+from tests.emulators import wait_until
 
 
 def is_gone(visit: Visit, url: str, upload_id: str) -> bool:
@@ -18,10 +18,7 @@ def is_gone(visit: Visit, url: str, upload_id: str) -> bool:
 
 def expect_all_gone(visit: Visit, url: str, answer: dict[str, Any]) -> None:
     """Wait for the beacon, which is under way when the page has gone: it takes the source, then the result."""
-    deadline = monotonic() + 10
-    while not is_gone(visit, url, answer["id"]) or visit.request.get(answer["url"]).status != 404:
-        assert monotonic() < deadline, "the image is still there"
-        sleep(0.05)
+    wait_until(lambda: is_gone(visit, url, answer["id"]) and visit.request.get(answer["url"]).status == 404)
 
 
 @pytest.mark.parametrize("how", ["navigate", "close", "reload"])

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from threading import Thread
-from time import monotonic, sleep
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -148,10 +147,7 @@ def test_leaving_the_page_discards_across_origins(visit: Visit, deployment: Depl
 
 
 def expect_empty(deployment: Deployment) -> None:
-    deadline = monotonic() + 10
-    while deployment.temporary() and monotonic() < deadline:
-        sleep(0.05)
-    assert deployment.temporary() == []
+    wait_until(lambda: deployment.temporary() == [])
 
 
 def test_the_page_may_call_nothing_but_the_api_and_the_bucket(visit: Visit, url: str) -> None:

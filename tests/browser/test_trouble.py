@@ -138,8 +138,8 @@ def test_offline_waits_and_goes_on_when_the_connection_is_back(visit: Visit) -> 
     banner = visit.page.locator("#offline")
     visit.page.context.set_offline(True)
     expect(banner).to_be_visible()
-    visit.drop(picture())
-    visit.page.wait_for_timeout(500)
+    with visit.page.expect_event("requestfailed"):  # it has tried
+        visit.drop(picture())
     assert visit.uploads() == 0
 
     visit.page.context.set_offline(False)
