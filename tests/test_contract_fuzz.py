@@ -23,6 +23,7 @@ from optimizer.limits import MAX_BODY_BYTES
 from optimizer.openapi import document
 from optimizer.store import TempStore
 from tests.journey import photo, post_form
+from tests.sampling import WHOLE
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -64,7 +65,7 @@ schema = schemathesis.openapi.from_dict(document(), config=CHECKS)
     derandomize=True,
     deadline=None,
     database=None,
-    max_examples=EXAMPLES or 20,
+    max_examples=EXAMPLES or (20 if WHOLE else 8),
     suppress_health_check=list(HealthCheck),
 )
 def test_every_answer_is_one_that_the_document_describes(case: "Case[Any]", app: Flask, uploaded: str) -> None:

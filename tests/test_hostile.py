@@ -37,11 +37,11 @@ from tests.images import (
     webp_chunks,
 )
 from tests.journey import post_form
+from tests.sampling import WHOLE
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-ALL = bool(os.environ.get("PINCH_ALL"))
 CHOICES: dict[str, dict[str, Any]] = {
     "twice the size": {"resize_percent": 200},
     "jpeg": {"format": "jpeg"},
@@ -137,7 +137,7 @@ def workers() -> Iterator[Workers]:
 
 def choices(name: str) -> list[dict[str, Any]]:
     """Return the settings that a file is tried with."""
-    return [{}, *(CHOICES.values() if ALL else [random.Random(name).choice(list(CHOICES.values()))])]
+    return [{}, *(CHOICES.values() if WHOLE else [random.Random(name).choice(list(CHOICES.values()))])]
 
 
 def sample() -> list[str]:
@@ -149,7 +149,7 @@ def sample() -> list[str]:
     return [name for name in FILES if name in TOLD or name in kinds.values()]
 
 
-@pytest.mark.parametrize("name", FILES if ALL else sample())
+@pytest.mark.parametrize("name", FILES if WHOLE else sample())
 def test_a_hostile_file_is_refused_at_once_or_made_into_a_picture(
     name: str, service: Service, workers: Workers
 ) -> None:

@@ -60,8 +60,10 @@ def logged() -> Iterator[list[str]]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(root, "level", logging.INFO)
         root.addHandler(handler)
-        yield lines
-    root.removeHandler(handler)
+        try:
+            yield lines
+        finally:
+            root.removeHandler(handler)
 
 
 @pytest.fixture(scope="module")
