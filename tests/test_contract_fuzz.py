@@ -5,6 +5,7 @@ It is always the same, and little; PINCH_EXAMPLES is how many requests are made 
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,6 @@ from optimizer.limits import MAX_BODY_BYTES
 from optimizer.openapi import document
 from optimizer.store import TempStore
 from tests.journey import photo, post_form
-from tests.sampling import WHOLE
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -33,10 +33,19 @@ EXAMPLES = int(os.environ.get("PINCH_EXAMPLES", "0"))
 ID = "0123456789abcdef" * 2
 
 
+class Store(TempStore):
+    """Discards sources without their results: the embedded S3 takes half a second to list those of a hundred."""
+
+    def _list(self, prefix: str) -> Iterator[Any]:  # noqa: ARG002  # the name is that of what it stands in for
+        return iter(())
+
+
 @pytest.fixture(scope="module")
-def app(config: Config, connected_store: TempStore, s3_with_bucket: "S3Client") -> Flask:
+def app(config: Config, s3_with_bucket: "S3Client") -> Flask:
     """The app, which counts but refuses nobody for it."""
-    return create_app(replace(config, rate_limit="1000000 per second"), connected_store)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("optimizer.store.ANSWER_SECONDS", 60)  # for a busy machine
+        return create_app(replace(config, rate_limit="1000000 per second"), Store.connect(config))
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +74,7 @@ schema = schemathesis.openapi.from_dict(document(), config=CHECKS)
     derandomize=True,
     deadline=None,
     database=None,
-    max_examples=EXAMPLES or (20 if WHOLE else 8),
+    max_examples=EXAMPLES or 20,
     suppress_health_check=list(HealthCheck),
 )
 def test_every_answer_is_one_that_the_document_describes(case: "Case[Any]", app: Flask, uploaded: str) -> None:
