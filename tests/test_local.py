@@ -18,9 +18,11 @@ from optimizer.config import Config
 from optimizer.store import TempStore
 from tests.product import call_at, free_port, long_limit, running, start
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture(scope="module")
-def address(built: Path) -> Iterator[str]:
+def address() -> Iterator[str]:
     with running() as (_, address):
         yield address
 
@@ -126,7 +128,6 @@ def test_an_s3_of_ones_own_is_used_and_gets_the_bucket_of_the_template(s3_url: s
     assert body["uploads"][0]["url"] == f"{s3_url}/my-own"
 
 
-@pytest.mark.processes
 @pytest.mark.parametrize(
     ("uri", "number"), [("memory://", signal.SIGINT), ("dynamodb://pinch-counters", signal.SIGTERM)]
 )
@@ -147,7 +148,6 @@ def test_requests_are_counted_in_either_storage_and_an_interrupt_ends_everything
             requests.get(url, timeout=60)
 
 
-@pytest.mark.processes
 def test_a_port_in_use_is_told_in_one_sentence() -> None:
     with socket.create_server((HOST, 0)) as taken:
         port = taken.getsockname()[1]
@@ -171,7 +171,6 @@ def test_a_port_in_use_is_told_in_one_sentence() -> None:
         ("AWS_REGION", "x/y"),
     ],
 )
-@pytest.mark.processes
 def test_a_wrong_option_is_told_in_one_sentence(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -83,7 +83,7 @@ KINDS = [
 @pytest.fixture(scope="session")
 def generated() -> dict[str, Any]:
     """Events as the SAM CLI makes them, by their type; in one process, since it takes long to start."""
-    command = [SAM.with_name("python"), "-c", GENERATE]
+    command = [str(SAM.with_name("python")), "-c", GENERATE]
     done = subprocess.run(command, input=json.dumps(KINDS), capture_output=True, text=True, check=True)
     return {kind[1]: json.loads(event) for kind, event in zip(KINDS, json.loads(done.stdout), strict=True)}
 
