@@ -174,12 +174,13 @@ def test_a_port_in_use_is_told_in_one_sentence() -> None:
 def test_a_wrong_option_is_told_in_one_sentence(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # Buckets and tables of embedded emulators are those of the whole process.
-    own = {"PORT": str(free_port()), "TEMP_BUCKET": "wrong-option", "S3_ENDPOINT_URL": "", "AWS_ACCESS_KEY_ID": "test"}
-    for variable, text in (own | {"AWS_SECRET_ACCESS_KEY": "test", name: value}).items():
+    # What embedded emulators hold is of the whole process, and so are boto3's credentials.
+    own = {"PORT": str(free_port()), "TEMP_BUCKET": "wrong-option", "S3_ENDPOINT_URL": ""}
+    for variable, text in (own | {name: value}).items():
         monkeypatch.setenv(variable, text)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setattr(local, "log_errors_only", lambda: None)
+    monkeypatch.setattr(local, "use_no_credentials", lambda: None)
 
     status = local.main()
 

@@ -136,9 +136,8 @@ def fail(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> 
 
     def fail(machine: Machine, **environ: str) -> str:
         path = f"{machine.folder}{os.pathsep}{os.environ['PATH']}"
-        # What embedded emulators hold is of the whole process; the keys are put back behind the test.
-        own = {"PATH": path, "TEMP_BUCKET": "sam-local", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-        for name, value in (own | environ).items():
+        # What embedded emulators hold is of the whole process, and so are boto3's credentials.
+        for name, value in ({"PATH": path, "TEMP_BUCKET": "sam-local"} | environ).items():
             monkeypatch.setenv(name, value)
         for name, port in machine.ports.items():
             monkeypatch.setattr(sam_local, f"{name.upper()}_PORT", port)
@@ -147,6 +146,7 @@ def fail(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> 
         monkeypatch.setattr(sam_local, "build", lambda output, *_: output.mkdir(parents=True))
         monkeypatch.setattr(signal, "signal", lambda *_: None)
         monkeypatch.setattr(local, "log_errors_only", lambda: None)
+        monkeypatch.setattr(local, "use_no_credentials", lambda: None)
         monkeypatch.setattr(local, "create_table", lambda *_: None)  # it may be there, and nobody counts
         assert sam_local.main([]) == 1
         return capfd.readouterr().err
