@@ -182,7 +182,7 @@ def test_every_problem_of_a_file_is_tried_and_every_file_that_is_named() -> None
 
 def check_accepted(record: dict[str, Any], settings: dict[str, Any], file: Hostile) -> None:
     assert file.fate != "refuse"
-    result = requests.get(record["url"], timeout=30).content
+    result = requests.get(record["url"], timeout=60).content
     image = open_source(result).load()  # Pillow alone stumbles over texts that may be kept
 
     assert image.format == record["format"].upper()
@@ -285,7 +285,7 @@ def test_nothing_private_leaves_a_file(format: str, service: Service) -> None:
     for settings in ({}, *CHOICES.values()):
         answer = service.optimize(ids[0], settings | {"strip_metadata": True})
         assert answer.status_code == 200, answer.text
-        assert marks_in(requests.get(answer.json()["url"], timeout=30).content) == []
+        assert marks_in(requests.get(answer.json()["url"], timeout=60).content) == []
         texts.append(answer.text.replace("MARKER-NAME", ""))  # in the name of the result, where it belongs
 
     for broken in (data[:-400][: len(data) // 2], data[:40] + b"\xff" * 200 + data[40:], b"x" + data):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -380,3 +381,25 @@ def test_a_template_without_the_places_for_the_changes_is_refused(
 
     with pytest.raises(TemplateError, match="no longer has"):
         local_template()
+
+
+def test_a_container_that_appears_late_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    removed: list[str] = []
+
+    def docker(*arguments: str) -> subprocess.CompletedProcess[str]:
+        if arguments[0] == "rm":
+            removed.append(arguments[-1])
+        return subprocess.CompletedProcess([], 0, stdout="0f0f\n" if now >= 5 else "", stderr="")
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr(sam_local, "time", SimpleNamespace(monotonic=lambda: now, sleep=sleep))
+    monkeypatch.setattr(sam_local, "_docker", docker)
+
+    sam_local._remove_containers(4)
+    assert (now, removed) == (pytest.approx(4, abs=0.2), [])
+    sam_local._remove_containers(4)
+    assert (now, removed) == (pytest.approx(5, abs=0.2), ["0f0f"])
