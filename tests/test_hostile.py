@@ -52,7 +52,7 @@ CHOICES: dict[str, dict[str, Any]] = {
     "smallest": {"format": "smallest"},
     "target": {"target_bytes": 1_000},
 }
-REFUSAL_LOOPS = 200  # about two seconds of a processor
+REFUSAL_LOOPS = 100  # about two seconds of a processor; the longest takes 16
 REFUSAL_BYTES = 300 * 10**6
 # What some are told with the defaults: each code that a file can cause; of what may be either, one that is accepted.
 TOLD = {
