@@ -214,7 +214,7 @@ def _remove_containers(seconds: float) -> None:
     deadline = time.monotonic() + seconds
     command = ("ps", "--all", "--quiet", "--filter", f"volume={OUTPUT / 'functions'}")
     while not (left := _docker(*command).stdout.split()) and time.monotonic() < deadline:
-        time.sleep(0.2)
+        time.sleep(0.2)  # Docker tells nobody when it is done
     if left:
         _docker("rm", "--force", *left)
 

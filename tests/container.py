@@ -85,7 +85,7 @@ class Container:
 
     def post(self) -> requests.Response:
         """Send a request that is counted and then refused."""
-        return requests.post(f"{self.address}/api/uploads", json=[], timeout=30)
+        return requests.post(f"{self.address}/api/uploads", json=[], timeout=60)
 
 
 @contextmanager

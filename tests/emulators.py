@@ -64,16 +64,16 @@ def _server(command: list[str], port: int, environ: dict[str, str]) -> Iterator[
         yield
     finally:
         server.terminate()
-        server.wait(timeout=20)
+        server.wait(timeout=60)
 
 
 def wait_until_open(port: int, server: subprocess.Popen[bytes]) -> None:
     """Wait for a server that was just started; fails when it ends instead."""
-    for _ in range(300):
+    for _ in range(600):
         assert server.poll() is None, "the emulator ended"
         try:
-            socket.create_connection((HOST, port), timeout=5).close()
+            socket.create_connection((HOST, port), timeout=60).close()
             return
         except OSError:
-            time.sleep(0.1)
+            time.sleep(0.1)  # a minute in all, for what takes a second on an idle machine
     raise TimeoutError(f"nothing listens on {port}")

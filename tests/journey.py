@@ -21,7 +21,7 @@ def photo() -> bytes:
 
 def post_form(form: dict[str, Any], data: bytes) -> requests.Response:
     """Send the file as the presigned form says, `file` last."""
-    return requests.post(form["url"], data=form["fields"], files={"file": data}, timeout=10)
+    return requests.post(form["url"], data=form["fields"], files={"file": data}, timeout=60)
 
 
 def upload(call: Call, data: bytes, name: str = "a.jpg", media_type: str = "image/jpeg") -> str:
@@ -43,7 +43,7 @@ def check_whole_journey(call: Call, objects: Callable[[], list[str]]) -> None:
 
     status, result = call("POST", f"/api/uploads/{upload_id}/optimize", {"format": "webp", "resize_percent": 50})
     assert status == 200, result
-    download = requests.get(result["url"], timeout=10)
+    download = requests.get(result["url"], timeout=60)
     image = Image.open(BytesIO(download.content))
 
     lives = datetime.fromisoformat(result["expires_at"]) - datetime.now(UTC)
@@ -78,6 +78,6 @@ def check_whole_journey(call: Call, objects: Callable[[], list[str]]) -> None:
 
     assert call("POST", "/api/discard", {"ids": [upload_id]}) == (204, None)
     assert objects() == []
-    assert requests.get(result["url"], timeout=10).status_code == 404
+    assert requests.get(result["url"], timeout=60).status_code == 404
     status, problem = call("POST", f"/api/uploads/{upload_id}/optimize", {})
     assert (status, problem["title"]) == (404, "There is no such upload")

@@ -13,7 +13,7 @@ from moto.s3.models import s3_backends
 from optimizer import worker
 from optimizer.worker import Workers
 
-PATIENCE_SECONDS = 5  # for what was killed and is about to end
+PATIENCE_SECONDS = 60  # for what was killed and is about to end, on however busy a machine
 
 # A browser, which all tests share, starts these whenever it likes; one that is left itself has no type.
 BROWSER_HELPER = " --type="
@@ -54,7 +54,7 @@ def settled(look: Callable[[], set[str]]) -> set[str]:
     """Return what is seen when nothing is, or when patience ends."""
     ends = time.monotonic() + PATIENCE_SECONDS
     while (seen := look()) and time.monotonic() < ends:
-        time.sleep(0.02)
+        time.sleep(0.02)  # what is no leftover is seen to go, and nothing else is waited for
     return seen
 
 

@@ -49,7 +49,8 @@ COMPOSE = yaml.safe_load((ROOT / "infra" / "compose.yaml").read_text())
 
 @pytest.fixture(scope="module")
 def shared(s3_with_bucket: "S3Client", s3_url: str, redis_url: str) -> Iterator[Container]:
-    with running(S3_ENDPOINT_URL=s3_url, RATELIMIT_STORAGE_URI=redis_url) as container:
+    # In a minute, a busy machine may not get to the 31st request.
+    with running(S3_ENDPOINT_URL=s3_url, RATELIMIT_STORAGE_URI=redis_url, RATE_LIMIT="30 per hour") as container:
         yield container
 
 
@@ -62,14 +63,14 @@ def container(shared: Container, s3: "S3Client", redis_url: str) -> Container:
 
 
 def test_the_container_serves_the_page_with_its_policy(container: Container, s3_url: str, built: Path) -> None:
-    page = requests.get(container.address, timeout=30)
+    page = requests.get(container.address, timeout=60)
 
     assert page.content == (built / "index.html").read_bytes()
     assert page.headers["Content-Security-Policy"] == content_security_policy(s3_url)
 
 
 def test_the_page_leads_from_localhost_to_the_published_port(container: Container) -> None:
-    answer = requests.get(f"http://localhost:{container.port}", allow_redirects=False, timeout=30)
+    answer = requests.get(f"http://localhost:{container.port}", allow_redirects=False, timeout=60)
 
     assert answer.headers["Location"] == f"{container.address}/"
 
@@ -88,7 +89,7 @@ def test_the_health_check_answers_for_the_running_container_and_fails_for_none(c
 
 def wait_until_stopped(pid: int) -> None:
     while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
-        time.sleep(0.001)
+        time.sleep(0.001)  # it stops in any case, at the latest when it is next scheduled
 
 
 @contextmanager
@@ -105,7 +106,7 @@ def only(worker: int, workers: list[int]) -> Iterator[None]:
             os.kill(pid, signal.SIGCONT)
 
 
-def test_the_31st_request_of_a_minute_is_refused_whichever_worker_answers(container: Container) -> None:
+def test_the_31st_request_is_refused_whichever_worker_answers(container: Container) -> None:
     statuses = []
     for worker, count in zip(container.workers, (8, 8, 7, 7), strict=True):
         with only(worker, container.workers):
@@ -118,7 +119,7 @@ def test_the_31st_request_of_a_minute_is_refused_whichever_worker_answers(contai
 
     assert statuses == [422] * 30
     assert [answer.status_code for answer in excess] == [429] * WORKERS
-    assert all(1 <= int(answer.headers["Retry-After"]) <= 61 for answer in excess)
+    assert all(1 <= int(answer.headers["Retry-After"]) <= 3_601 for answer in excess)
 
 
 def test_no_more_than_the_limit_pass_when_all_come_at_once(container: Container) -> None:
@@ -144,7 +145,7 @@ def test_a_stop_lets_the_request_in_flight_end_and_takes_no_other(
 
     def held(*arguments: Any, **options: Any) -> Any:
         arrived.set()
-        assert go_on.wait(timeout=30)
+        assert go_on.wait(timeout=60)
         return get_object(*arguments, **options)
 
     with (
@@ -156,14 +157,14 @@ def test_a_stop_lets_the_request_in_flight_end_and_takes_no_other(
         monkeypatch.setattr(S3Backend, "get_object", held)
         answer = pool.submit(call, "POST", f"/api/uploads/{upload_id}/optimize", {"format": "webp"})
         try:
-            assert arrived.wait(timeout=30)
+            assert arrived.wait(timeout=60)
             container.process.terminate()
             while not refuses(container.port):
-                time.sleep(0.01)
+                time.sleep(0.01)  # it closes its port when it gets to it
             assert not answer.done()
         finally:
             go_on.set()
-        status, result = answer.result(timeout=30)
+        status, result = answer.result(timeout=60)
         container.process.wait(timeout=60)
 
     assert (status, result["format"]) == (200, "webp")
@@ -174,14 +175,27 @@ def test_a_stop_lets_the_request_in_flight_end_and_takes_no_other(
     "options",
     [
         {"PORT": "http"},
-        {"RATE_LIMIT": "many"},
         {"RATELIMIT_STORAGE_URI": "nonsense://x"},
-        {"RATELIMIT_STORAGE_URI": "memory://"},
         {"S3_ENDPOINT_URL": "nonsense"},
         {"AWS_REGION": "x/y"},
     ],
     ids=str,
 )
+def test_an_option_that_cannot_be_used_is_told_in_one_sentence(
+    options: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in options.items():
+        monkeypatch.setenv(name, value)
+
+    with pytest.raises(SystemExit) as ending:
+        runpy.run_path(str(ROOT / "infra" / "container.py"))
+
+    assert str(ending.value.code).startswith("Pinch cannot start: ")
+    assert "\n" not in str(ending.value.code)
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("options", [{"RATE_LIMIT": "many"}, {"RATELIMIT_STORAGE_URI": "memory://"}], ids=str)
 def test_a_wrong_option_ends_the_container_with_one_sentence(options: dict[str, str]) -> None:
     with started(**{"PORT": free_port(), "RATELIMIT_STORAGE_URI": "redis://127.0.0.1", **options}) as process:
         output, errors = process.communicate(timeout=60)
@@ -191,6 +205,7 @@ def test_a_wrong_option_ends_the_container_with_one_sentence(options: dict[str, 
     assert errors.count("\n") == 1
 
 
+@pytest.mark.processes
 def test_one_worker_may_count_in_memory() -> None:
     with started(PORT=free_port(), WEB_CONCURRENCY=1, RATELIMIT_STORAGE_URI="memory://") as process:
         assert process.stderr
@@ -198,6 +213,7 @@ def test_one_worker_may_count_in_memory() -> None:
         assert any("Booting worker" in line for line in process.stderr)
 
 
+@pytest.mark.processes
 def test_each_worker_sweeps_and_goes_on_after_a_failure(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
@@ -219,7 +235,7 @@ def test_each_worker_sweeps_and_goes_on_after_a_failure(
 
     runpy.run_path(str(ROOT / "infra" / "gunicorn.conf.py"))["post_worker_init"](None)
 
-    assert swept.wait(timeout=10)
+    assert swept.wait(timeout=60)
     assert "S3 is away" in caplog.text
 
 

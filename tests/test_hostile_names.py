@@ -41,7 +41,7 @@ def journey(client: FlaskClient, name: str) -> tuple[str, requests.Response]:
     assert form["fields"]["key"] == f"uploads/{form['id']}"
     assert post_form(form, photo()).status_code == 204
     result = client.post(f"/api/uploads/{form['id']}/optimize", json={"format": "webp", "width": 8}).get_json()
-    download = requests.get(result["url"], timeout=10)
+    download = requests.get(result["url"], timeout=60)
     assert download.status_code == 200
     return str(result["filename"]), download
 
@@ -60,8 +60,10 @@ def logged() -> Iterator[list[str]]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(root, "level", logging.INFO)
         root.addHandler(handler)
-        yield lines
-    root.removeHandler(handler)
+        try:
+            yield lines
+        finally:
+            root.removeHandler(handler)
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from limits.errors import ConfigurationError
 from time_machine import travel
 
 from infra.resources import create_table
+from optimizer import dynamodb_storage
 from optimizer.app import create_app
 from optimizer.config import Config
 from optimizer.dynamodb_storage import DynamoDBStorage
@@ -32,8 +33,9 @@ def table_uri(s3_url: str) -> str:
 
 
 @pytest.fixture(params=["memory", "dynamodb"])
-def limiter_config(request: pytest.FixtureRequest, config: Config) -> Config:
-    """The config with each storage in turn, its counters at zero."""
+def limiter_config(request: pytest.FixtureRequest, config: Config, monkeypatch: pytest.MonkeyPatch) -> Config:
+    """The config with each storage in turn, its counters at zero. However busy the machine is, it is waited for."""
+    monkeypatch.setattr(dynamodb_storage, "READ_SECONDS", 60)
     if request.param == "memory":
         return config
     uri: str = request.getfixturevalue("table_uri")

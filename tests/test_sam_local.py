@@ -6,22 +6,25 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import requests
 
-from infra import sam_local
+from infra import local, sam_local
 from infra.build import own_architecture
 from infra.local import HOST
 from infra.resources import TEMPLATE, TemplateError, load_template
 from infra.sam_local import bridge_address, is_own, local_template
 from tests.journey import post_form
 from tests.product import ROOT, free_port
+
+pytestmark = pytest.mark.processes
 
 ELSEWHERE = "198.51.100.1"  # RFC 5737: nobody's
 OWN = "127.0.0.2"  # as good as a bridge, on Linux
@@ -101,13 +104,6 @@ class Machine:
             text=True,
         )
 
-    def fail(self, **environ: str) -> str:
-        """Start what cannot run, and return what it says on stderr."""
-        process = self.start(**environ)
-        _, errors = process.communicate(timeout=60)
-        assert process.returncode == 1
-        return errors
-
     @contextmanager
     def running(self, *arguments: str, **environ: str) -> Iterator[subprocess.Popen[str]]:
         process = self.start(*arguments, **environ)
@@ -118,7 +114,8 @@ class Machine:
             yield process
         finally:
             process.send_signal(signal.SIGINT)
-            process.communicate(timeout=20)
+            process.communicate(timeout=60)
+            assert process.returncode == 0
 
     @property
     def sam(self) -> Any:
@@ -131,6 +128,33 @@ class Machine:
         return (self.folder / "docker.txt").read_text().splitlines()
 
 
+Fail = Callable[..., str]
+
+
+@pytest.fixture
+def fail(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Fail:
+    """Serve on a machine where that is not possible, in this process, and return what is said on stderr."""
+
+    def fail(machine: Machine, **environ: str) -> str:
+        path = f"{machine.folder}{os.pathsep}{os.environ['PATH']}"
+        # What embedded emulators hold is of the whole process, and so are boto3's credentials.
+        for name, value in ({"PATH": path, "TEMP_BUCKET": "sam-local"} | environ).items():
+            monkeypatch.setenv(name, value)
+        for name, port in machine.ports.items():
+            monkeypatch.setattr(sam_local, f"{name.upper()}_PORT", port)
+        monkeypatch.setattr(sam_local, "OUTPUT", machine.folder / "output")
+        monkeypatch.setattr(sam_local, "SAM", machine.folder / "sam")
+        monkeypatch.setattr(sam_local, "build", lambda output, *_: output.mkdir(parents=True))
+        monkeypatch.setattr(signal, "signal", lambda *_: None)
+        monkeypatch.setattr(local, "log_errors_only", lambda: None)
+        monkeypatch.setattr(local, "use_no_credentials", lambda: None)
+        monkeypatch.setattr(local, "create_table", lambda *_: None)  # it may be there, and nobody counts
+        assert sam_local.main([]) == 1
+        return capfd.readouterr().err
+
+    return fail
+
+
 @pytest.fixture(scope="module", params=BRIDGES)
 def machine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A machine on which the product runs."""
@@ -140,10 +164,10 @@ def machine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def test_the_page_names_the_api_and_may_call_it_and_s3(machine: Machine) -> None:
-    headers = requests.get(machine.url("page"), timeout=10).headers
+    headers = requests.get(machine.url("page"), timeout=60).headers
     policy = dict(part.split(" ", 1) for part in headers["Content-Security-Policy"].split("; "))
 
-    assert requests.get(f"{machine.url('page')}/config.json", timeout=10).json() == {"api_url": machine.url("api")}
+    assert requests.get(f"{machine.url('page')}/config.json", timeout=60).json() == {"api_url": machine.url("api")}
     assert policy["connect-src"] == f"'self' {machine.url('s3')} {machine.url('api')}"
 
 
@@ -201,7 +225,7 @@ def test_s3_and_page_listen_for_this_machine_and_its_containers_only(machine: Ma
 
 def is_open(host: str, port: int) -> bool:
     with socket.socket() as probe:
-        probe.settimeout(5)
+        probe.settimeout(60)
         return probe.connect_ex((host, port)) == 0
 
 
@@ -211,20 +235,19 @@ def test_s3_has_the_bucket_of_the_template_behind_every_address(machine: Machine
         address = f"http://{host}:{machine.ports['s3']}/pinch-temp"
         preflight = {"Origin": machine.url("page"), "Access-Control-Request-Method": "POST"}
 
-        allowed = requests.options(address, headers=preflight, timeout=10)
+        allowed = requests.options(address, headers=preflight, timeout=60)
         stored = post_form({"url": address, "fields": {"key": key}}, b"x")
 
         assert allowed.headers["Access-Control-Allow-Origin"] == machine.url("page")
         assert stored.status_code == 204
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_ends_the_sam_cli_once_and_removes_what_it_left(tmp_path: Path, number: signal.Signals) -> None:
+def test_an_end_ends_the_sam_cli_once_and_removes_what_it_left(tmp_path: Path) -> None:
     machine = Machine(tmp_path)
 
-    with machine.running() as process:
-        process.send_signal(number)
-        _, errors = process.communicate(timeout=20)
+    with machine.running() as process:  # every other one is ended by an interrupt
+        process.terminate()
+        _, errors = process.communicate(timeout=60)
 
     assert (process.returncode, errors) == (0, "")
     assert (tmp_path / "ended.txt").read_text() == "interrupted"
@@ -234,60 +257,60 @@ def test_an_interrupt_ends_the_sam_cli_once_and_removes_what_it_left(tmp_path: P
     ]
     for name in ("page", "s3", "api"):
         with pytest.raises(requests.ConnectionError):
-            requests.get(machine.url(name), timeout=2)
+            requests.get(machine.url(name), timeout=60)
 
 
 @pytest.mark.parametrize("name", ["page", "api", "s3"])
-def test_a_port_in_use_is_told_in_one_sentence(tmp_path: Path, name: str) -> None:
+def test_a_port_in_use_is_told_in_one_sentence(tmp_path: Path, fail: Fail, name: str) -> None:
     machine = Machine(tmp_path)
     with socket.create_server((HOST, machine.ports[name])):
-        errors = machine.fail()
+        errors = fail(machine)
 
     assert errors == (
         f"Pinch cannot run: port {machine.ports[name]} is in use. End the program that uses it and try again.\n"
     )
 
 
-def test_a_wrong_option_is_told_in_one_sentence(tmp_path: Path) -> None:
-    errors = Machine(tmp_path).fail(RATE_LIMIT="many")
+def test_a_wrong_option_is_told_in_one_sentence(tmp_path: Path, fail: Fail) -> None:
+    errors = fail(Machine(tmp_path), RATE_LIMIT="many")
 
     assert errors == "Pinch cannot run: RATE_LIMIT must read like '30 per minute', not 'many'.\n"
 
 
-def test_a_missing_docker_is_told_in_one_sentence(tmp_path: Path) -> None:
-    errors = Machine(tmp_path).fail(PATH="/nonexistent")
+def test_a_missing_docker_is_told_in_one_sentence(tmp_path: Path, fail: Fail) -> None:
+    errors = fail(Machine(tmp_path), PATH="/nonexistent")
 
     assert errors == "Pinch cannot run: the SAM CLI runs the API in Docker, which is missing. Install and start it.\n"
 
 
-def test_a_docker_that_does_not_answer_is_told_in_one_sentence(tmp_path: Path) -> None:
+def test_a_docker_that_does_not_answer_is_told_in_one_sentence(tmp_path: Path, fail: Fail) -> None:
     machine = Machine(tmp_path)
     (tmp_path / "docker").write_text("#!/bin/sh\necho 'Is the daemon\n running?' >&2\nexit 1\n")
 
-    assert machine.fail() == (
+    assert fail(machine) == (
         "Pinch cannot run: Docker does not answer. Start it and try again. It says: Is the daemon running?\n"
     )
 
 
-def test_a_missing_sam_cli_is_told_in_one_sentence(tmp_path: Path) -> None:
+def test_a_missing_sam_cli_is_told_in_one_sentence(tmp_path: Path, fail: Fail) -> None:
     machine = Machine(tmp_path)
     (tmp_path / "sam").unlink()
 
-    assert machine.fail() == "Pinch cannot run: the SAM CLI is missing. Run make sam-local, which installs it.\n"
+    assert fail(machine) == "Pinch cannot run: the SAM CLI is missing. Run make sam-local, which installs it.\n"
 
 
-def test_an_api_that_does_not_run_ends_everything(tmp_path: Path) -> None:
+def test_an_api_that_does_not_run_ends_everything(tmp_path: Path, fail: Fail) -> None:
     machine = Machine(tmp_path, status=502)
 
-    assert machine.fail() == ("Pinch cannot run: the SAM CLI does not get the API to run. The lines above tell why.\n")
+    assert fail(machine) == ("Pinch cannot run: the SAM CLI does not get the API to run. The lines above tell why.\n")
     assert (tmp_path / "ended.txt").exists()
 
 
-def test_a_sam_cli_that_ends_by_itself_ends_everything(tmp_path: Path) -> None:
+def test_a_sam_cli_that_ends_by_itself_ends_everything(tmp_path: Path, fail: Fail) -> None:
     machine = Machine(tmp_path)
     (tmp_path / "sam").write_text("#!/bin/sh\necho 'Error: no such option' >&2\n")
 
-    assert machine.fail() == (
+    assert fail(machine) == (
         "Error: no such option\nPinch cannot run: the SAM CLI does not get the API to run. The lines above tell why.\n"
     )
 
@@ -358,3 +381,27 @@ def test_a_template_without_the_places_for_the_changes_is_refused(
 
     with pytest.raises(TemplateError, match="no longer has"):
         local_template()
+
+
+def test_a_container_that_appears_late_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    removed: list[str] = []
+
+    def docker(*arguments: str) -> subprocess.CompletedProcess[str]:
+        if arguments[0] == "rm":
+            removed.append(arguments[-1])
+        return subprocess.CompletedProcess([], 0, stdout="0f0f\n" if now >= 5 else "", stderr="")
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    monkeypatch.setattr(sam_local, "time", SimpleNamespace(monotonic=lambda: now, sleep=sleep))
+    monkeypatch.setattr(sam_local, "_docker", docker)
+
+    sam_local._remove_containers(4)
+    assert removed == []
+    assert 4 <= now < 5
+    sam_local._remove_containers(4)
+    assert removed == ["0f0f"]
+    assert 5 <= now < 6

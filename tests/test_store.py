@@ -167,7 +167,7 @@ def test_a_result_is_found_by_its_settings_and_downloaded_under_its_name(store: 
     store.save_result(upload_id, "digest", b"result", RECORD)
 
     record = store.find_record(upload_id, "digest")
-    answer = requests.get(store.presign_download(upload_id, "digest", LATER)["url"], timeout=10)
+    answer = requests.get(store.presign_download(upload_id, "digest", LATER)["url"], timeout=60)
 
     assert record == RECORD
     assert answer.content == b"result"

@@ -1,5 +1,7 @@
 """The built artefact on the Lambda runtime, with an S3 and a DynamoDB that enforce what AWS enforces."""
 
+import fcntl
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -25,9 +27,19 @@ class StartFunction(Protocol):
 
 @pytest.fixture(scope="session")
 def artefact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `make build` makes, for this machine: the processor and the Python that run the tests."""
-    output = tmp_path_factory.mktemp("artefact") / "functions"
-    build(output, own_architecture(), f"{sys.version_info.major}.{sys.version_info.minor}")
+    """What `make build` makes, for this machine: the processor and the Python that run the tests.
+
+    The workers of a test run share one: the first that needs it builds it, and the others wait.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    output, built = folder / "artefact" / "functions", folder / "artefact-is-built"
+    with (folder / "artefact-lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not built.exists():
+            build(output, own_architecture(), f"{sys.version_info.major}.{sys.version_info.minor}")
+            built.touch()
     return output
 
 

@@ -81,4 +81,4 @@ def lambda_runtime(artefact: Path, handler: str, log: Path, **environ: str) -> I
         yield Runtime(port, log)
     finally:
         os.killpg(process.pid, 15)  # the emulator and the runtime that it started
-        process.wait(timeout=20)
+        process.wait(timeout=60)

@@ -9,9 +9,10 @@ from optimizer.config import Config
 from tests.container import running
 from tests.journey import upload
 from tests.load.images import SETTINGS, Source, sources
-from tests.load.memory import Use, at_rest, tree
+from tests.load.memory import Use, at_rest
 from tests.product import call_at
 
+PROCESSES = 3  # Gunicorn, its worker, and the nursery of that
 Job = tuple[dict[str, Any], Source]
 
 
@@ -22,7 +23,6 @@ def images_in_a_row(s3_url: str, marks: Collection[int], jobs: Iterable[Job] = (
     found: dict[int, Use] = {}
     with running(1, S3_ENDPOINT_URL=s3_url, **options) as container:
         call = call_at(container.address)
-        processes = len(tree(container.process.pid))
         endless = cycle(jobs or product(SETTINGS, sources()))
         for number, (settings, source) in enumerate(islice(endless, max(marks)), start=1):
             upload_id = upload(call, source.data, source.name, source.media_type)
@@ -30,5 +30,5 @@ def images_in_a_row(s3_url: str, marks: Collection[int], jobs: Iterable[Job] = (
             assert status == 200, result
             assert call("POST", "/api/discard", {"ids": [upload_id]}) == (204, None)
             if number in marks:
-                found[number] = at_rest(container.process.pid, processes)
+                found[number] = at_rest(container.process.pid, PROCESSES)
     return found

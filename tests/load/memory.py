@@ -63,10 +63,10 @@ def total(each: Iterable[Use]) -> Use:
 
 def at_rest(root: int, processes: int) -> Use:
     """Return what the tree takes once it is back to so many processes; what it takes in the end if it never is."""
-    for _ in range(50):
+    for _ in range(600):
         if len(tree(root)) <= processes:
             break
-        time.sleep(0.1)
+        time.sleep(0.1)  # a minute in all; workers end at once where the machine is not busy
     return total(uses(tree(root)).values())
 
 
