@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import OpenVisit, Serve
 from tests.browser.visit import PHOTO, SMALL, Visit, corpus, picture
-from tests.emulators import wait_until
+from tests.leftovers import settled
 
 
 def is_gone(visit: Visit, url: str, upload_id: str) -> bool:
@@ -18,7 +18,12 @@ def is_gone(visit: Visit, url: str, upload_id: str) -> bool:
 
 def expect_all_gone(visit: Visit, url: str, answer: dict[str, Any]) -> None:
     """Wait for the beacon, which is under way when the page has gone: it takes the source, then the result."""
-    wait_until(lambda: is_gone(visit, url, answer["id"]) and visit.request.get(answer["url"]).status == 404)
+
+    def left() -> set[str]:
+        source = set() if is_gone(visit, url, answer["id"]) else {"source"}
+        return source if visit.request.get(answer["url"]).status == 404 else source | {"result"}
+
+    assert settled(left) == set()
 
 
 @pytest.mark.parametrize("how", ["navigate", "close", "reload"])
