@@ -13,6 +13,7 @@ from optimizer import worker
 from optimizer.imaging import pipeline
 from optimizer.problems import Problem
 from optimizer.settings import Settings
+from tests.yardstick import loops_since
 
 KEPT = Path("/tmp/pinch-kept")  # a nursery has no TMPDIR
 MISDEEDS = {
@@ -56,26 +57,13 @@ def serve(number: int) -> None:
 
 
 def weigh(optimize: Callable[[bytes, Settings], Any], data: bytes, settings: Settings) -> Any:
-    """Do what is asked; a refusal then tells the most kilobytes that this process held, and what it computed.
-
-    That is told in loops of `compute`, so that neither a slow nor a busy machine changes it much.
-    """
+    """Do what is asked; a refusal then tells the most kilobytes that this process held, and the loops that it took."""
     begun = time.process_time()
     try:
         return optimize(data, settings)
     except Problem as problem:
         kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        refused = time.process_time()
-        compute()
-        loops = (refused - begun) / (time.process_time() - refused)
-        raise type(problem)(f"{kilobytes} {ceil(loops)}") from problem
-
-
-def compute() -> None:
-    """Take a fiftieth of a second or so."""
-    total = 0
-    for number in range(500_000):
-        total += number
+        raise type(problem)(f"{kilobytes} {ceil(loops_since(begun))}") from problem
 
 
 def _connection() -> int:
