@@ -14,6 +14,7 @@ from optimizer import worker
 from optimizer.worker import Workers
 
 PATIENCE_SECONDS = 60  # for what was killed and is about to end, on however busy a machine
+HASTE_SECONDS = 0.5  # once something did stay: the tests have failed, and are to say so soon
 
 # A browser, which all tests share, starts these whenever it likes; one that is left itself has no type.
 BROWSER_HELPER = " --type="
@@ -26,6 +27,7 @@ class Leftovers:
     def __init__(self, bucket: str) -> None:
         self._bucket = bucket
         self._shared: set[str] = set()
+        self._patience = float(PATIENCE_SECONDS)
         self._workers: list[Workers] = [worker.workers]
 
     @contextmanager
@@ -46,13 +48,20 @@ class Leftovers:
 
     def since(self, before: set[str]) -> set[str]:
         """Return what is there that was not before, and still is after a while; processes with their commands."""
-        left = {each + _command(each) for each in settled(lambda: self.present() - before)}
-        return {each for each in left if BROWSER_HELPER not in each}
+
+        def look() -> set[str]:
+            named = {each + _command(each) for each in self.present() - before}
+            return {each for each in named if BROWSER_HELPER not in each}
+
+        left = settled(look, self._patience)
+        if left:
+            self._patience = HASTE_SECONDS
+        return left
 
 
-def settled(look: Callable[[], set[str]]) -> set[str]:
-    """Return what is seen when nothing is, or when patience ends."""
-    ends = time.monotonic() + PATIENCE_SECONDS
+def settled(look: Callable[[], set[str]], seconds: float) -> set[str]:
+    """Return what is seen when nothing is, or when the time is over."""
+    ends = time.monotonic() + seconds
     while (seen := look()) and time.monotonic() < ends:
         time.sleep(0.02)  # what is no leftover is seen to go, and nothing else is waited for
     return seen

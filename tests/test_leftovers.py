@@ -59,6 +59,7 @@ def test_a_zombie_is_no_process(known: Leftovers) -> None:
     before = known.present()
     with start(SLEEP) as process:
         process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
 
         assert not known.since(before)
 
