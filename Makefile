@@ -1,4 +1,4 @@
-# `make run` serves the whole product on this machine; `make test` checks all of it. Both set up what they need.
+# `make run` serves the whole product on this machine; `make test` checks all of it. Both install what they need.
 .DEFAULT_GOAL := help
 .PHONY: help run test lint build sbom deploy destroy sam-local bench load audit lock format screenshot clean
 
@@ -41,7 +41,7 @@ lint: ## Lint and type-check Python, JavaScript and the template
 	$(BIN)/cfn-lint template.yaml
 	AWS_DEFAULT_REGION=us-east-1 $(SAM)/sam validate --lint
 	mkdir -p build && AWS_DEFAULT_REGION=us-east-1 $(SAM)/python -m infra.transformed >build/template.json
-	# CKV_AWS_95: an access log of the gateway would keep addresses. The template gives the reasons of its own skips.
+	# CKV_AWS_95: an access log of the gateway would keep addresses. The template gives reasons for its own skips.
 	$(CHECKOV) -f build/template.json --framework cloudformation --compact --quiet --skip-download --skip-check CKV_AWS_95
 	$(NODE) .tools/node/node_modules/.bin/biome ci --colors=off --config-path=infra web tests/web
 	$(NODE) .tools/node/node_modules/.bin/tsc --noEmit -p web
