@@ -1,10 +1,10 @@
 # Page and API under Gunicorn: docker build -t pinch .
-# The target `emulator` is an S3 for one machine, for infra/compose.yaml; the product has nothing of it.
+# The target `emulator` is an S3 for one machine, used by infra/compose.yaml. It is not part of the product's image.
 
 FROM python:3.13-slim AS packages
 WORKDIR /app
 COPY requirements/locks requirements/locks
-# The environment has no pip of its own; pip compiles what it installs.
+# The environment has no pip of its own. The pip outside also compiles the packages that it installs.
 RUN python -m venv --without-pip /venv \
     && pip --python /venv/bin/python install --no-cache-dir --disable-pip-version-check \
         --no-deps --require-hashes -r requirements/locks/container.txt
@@ -19,7 +19,7 @@ ENV PATH=/venv/bin:$PATH PYTHONPATH=functions:. PYTHONDONTWRITEBYTECODE=1 PYTHON
 USER 10001:10001
 CMD ["moto_server", "--host", "0.0.0.0", "--port", "5002"]
 
-# Node and esbuild stay in this stage.
+# Node and esbuild exist only in this stage.
 FROM python:3.13-slim AS page
 WORKDIR /app
 COPY requirements/locks requirements/locks
@@ -37,14 +37,14 @@ COPY --from=page /app/page page
 COPY functions functions
 COPY infra infra
 RUN python -m compileall -q functions infra
-# Each worker is a process of its own and optimizes one image at a time, since each image may take 2 GB: what an
-# app asks os.cpu_count() for is told by PYTHON_CPU_COUNT.
+# Each worker is a separate process and optimizes one image at a time, since an image may take 2 GB. The app optimizes
+# as many images at once as os.cpu_count() says, which PYTHON_CPU_COUNT sets.
 ENV PATH=/venv/bin:$PATH \
     PYTHONPATH=functions:. \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     PYTHON_CPU_COUNT=1
-# Nobody's number on the host; all files are root's, so that the product cannot change itself.
+# This user id belongs to nobody on the host. All files belong to root, so the product cannot change itself.
 USER 10001:10001
 EXPOSE 5001
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s \

@@ -1,4 +1,4 @@
-# `make run` serves the whole product on this machine; `make test` checks all of it. Both set up what they need.
+# `make run` serves the whole product on this machine; `make test` checks all of it. Both install what they need.
 .DEFAULT_GOAL := help
 .PHONY: help run check test test-all coverage code lint build sbom deploy destroy sam-local bench load audit lock format screenshot clean
 
@@ -58,7 +58,7 @@ lint: code ## Lint and type-check Python, JavaScript and the template
 	$(BIN)/cfn-lint template.yaml
 	AWS_DEFAULT_REGION=us-east-1 $(SAM)/sam validate --lint
 	mkdir -p build && AWS_DEFAULT_REGION=us-east-1 $(SAM)/python -m infra.transformed >build/template.json
-	# CKV_AWS_95: an access log of the gateway would keep addresses. The template gives the reasons of its own skips.
+	# CKV_AWS_95: an access log of the gateway would keep addresses. The template gives reasons for its own skips.
 	$(CHECKOV) -f build/template.json --framework cloudformation --compact --quiet --skip-download --skip-check CKV_AWS_95
 
 build: ## Build what is deployed into build/functions (ARCHITECTURE=x86_64 for the other processor)

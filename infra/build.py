@@ -1,6 +1,6 @@
-"""Builds what is deployed, functions and pinned dependencies, for either processor and without a container.
+"""Builds the functions with their pinned dependencies for deployment, for either processor and without a container.
 
-make build                        for arm64, into build/functions, where template.yaml looks for it
+make build                        for arm64, into build/functions, where template.yaml expects it
 make build ARCHITECTURE=x86_64
 """
 
@@ -18,13 +18,14 @@ from infra.resources import load_template
 from infra.setup import LOCKS
 
 ROOT = Path(__file__).parent.parent
-# The wheels that the runtime's glibc (2.34) can load.
+# The platforms whose wheels the runtime's glibc (2.34) can load.
 PLATFORMS = {
     "arm64": ["manylinux_2_34_aarch64", "manylinux_2_28_aarch64", "manylinux_2_17_aarch64", "manylinux2014_aarch64"],
     "x86_64": ["manylinux_2_34_x86_64", "manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"],
 }
 MAX_BYTES = 250 * 2**20  # unzipped; "Lambda quotas" in the AWS Lambda developer guide
-# What the functions never load: tests, stubs, programs; Pillow's fonts, windows and AVIF with their libraries.
+# Files that the functions never load: tests, stubs, programs, and Pillow's modules for fonts, windows and AVIF with
+# their libraries.
 UNUSED = (
     *("**/tests", "**/*.pyi", "*-stubs", "bin", "numpy/f2py", "cv2/data/*.xml"),
     *(f"PIL/{name}.*.so" for name in ("_avif", "_imagingft", "_imagingtk")),
@@ -34,7 +35,7 @@ SERVICES = ("dynamodb", "s3")  # of the several hundred that botocore describes
 
 
 class BuildError(Exception):
-    """Why there is no artefact, in one sentence."""
+    """Says in one sentence why there is no artefact."""
 
 
 def runtime() -> str:
@@ -44,10 +45,10 @@ def runtime() -> str:
 
 
 def build(output: Path, architecture: str, python: str) -> int:
-    """Fill the folder with the artefact for a processor and a version of Python, and return its bytes.
+    """Fill the folder with the artefact for this processor and version of Python. Return its size in bytes.
 
-    Raises BuildError when a wheel is missing, the folder holds something else, or the artefact is larger than Lambda
-    takes.
+    Raises BuildError if a wheel is missing, if the folder contains something else, or if the artefact is too large for
+    Lambda.
     """
     if output.exists():
         if any(output.iterdir()) and not (output / "optimizer").is_dir():
@@ -83,14 +84,14 @@ def _remove_unused(output: Path) -> None:
 
 
 def _trim_services(data: Path) -> None:
-    """Take out of botocore's descriptions what is read at every start and never used: prose, and other services."""
+    """Remove from botocore's descriptions what every start reads but nothing uses: prose, and other services."""
     for path in [*data.rglob("service-2.json.gz"), *data.rglob("service-2.json")]:
         packed = path.suffix == ".gz"
         description = json.loads(
             gzip.decompress(path.read_bytes()) if packed else path.read_bytes(), object_hook=_without_prose
         )
         text = json.dumps(description, separators=(",", ":")).encode()
-        path.write_bytes(gzip.compress(text, mtime=0) if packed else text)  # the same bytes whenever it is built
+        path.write_bytes(gzip.compress(text, mtime=0) if packed else text)  # mtime 0: each build gives the same bytes
     endpoints = data / "endpoints.json"
     described = json.loads(endpoints.read_text())
     for partition in described["partitions"]:
@@ -105,7 +106,7 @@ def _without_prose(described: dict[str, object]) -> dict[str, object]:
 
 
 def _compile(output: Path, python: str) -> None:
-    """Compile for just this version; a zip keeps no times, so the files say that they need not be checked."""
+    """Compile for exactly this version of Python. The .pyc files are marked as unchecked, since a zip loses times."""
     interpreter = find_python(python)
     if interpreter is None:
         print(
@@ -121,7 +122,7 @@ def _compile(output: Path, python: str) -> None:
 
 
 def find_python(python: str) -> list[str] | None:
-    """Return the command that runs this version of Python, or None."""
+    """Return the command that runs this version of Python, or None if it is not installed."""
     for command in (sys.executable, f"python{python}"):
         code = ["-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
         try:
@@ -136,7 +137,7 @@ def find_python(python: str) -> list[str] | None:
 
 
 def _environment(python: str) -> dict[str, str]:
-    """Return the environment in which pyenv, where it is used, shows this version."""
+    """Return the environment in which pyenv, if it is used, selects this version."""
     return os.environ | {"PYENV_VERSION": python}
 
 
@@ -155,7 +156,7 @@ def main() -> int:
 
 
 def own_architecture() -> str:
-    """Return this machine's processor as Lambda names it."""
+    """Return this machine's processor under Lambda's name for it."""
     return {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
 
 

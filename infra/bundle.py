@@ -1,4 +1,6 @@
-"""Bundles web/ into what is served: `python -m infra.bundle FOLDER`; standard library only, for the image's sake."""
+"""Bundles web/ into the page that is served: `python -m infra.bundle FOLDER`. It uses only the standard library, so the
+container's build needs no packages for it.
+"""
 
 import re
 import subprocess
@@ -11,14 +13,14 @@ from tempfile import TemporaryDirectory
 from infra.setup import NODE_MODULES, ROOT
 
 WEB = ROOT / "web"
-# What is named in html files, or by a worker's URL: these keep their names.
+# HTML files or a worker's URL refer to these, so they keep their names.
 ENTRY_POINTS = ("js/early.js", "js/main.js", "js/privacy.js", "js/estimate-worker.js", "styles/app.css")
 OPTIONS = (
     *("--bundle", "--minify", "--charset=utf8", "--target=es2022", "--log-level=error"),
-    # What is imported dynamically, or by two entry points, becomes a chunk.
+    # A module that is imported dynamically, or by two entry points, becomes a chunk.
     *("--format=esm", "--splitting", "--outbase=.", "--chunk-names=js/[name]-[hash]"),
 )
-# What is about the sources, not served.
+# These are only for development and are not served.
 TOOLING = ("package.json", "tsconfig.json")
 MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -36,19 +38,19 @@ STATIC_IMPORT = re.compile(r'\b(?:from|import)"(\./[^"]+)"')
 
 
 class BundleError(Exception):
-    """Why there is no page to serve, in one sentence."""
+    """Says in one sentence why there is no page to serve."""
 
 
 @contextmanager
 def built_page() -> Iterator[Path]:
-    """Yield a folder with the page, and remove it afterwards; raises BundleError."""
+    """Yield a folder with the built page, and remove it afterwards; raises BundleError."""
     with TemporaryDirectory() as folder:
         build_page(Path(folder))
         yield Path(folder)
 
 
 def build_page(target: Path) -> None:
-    """Fill the empty folder with all that is served of web/; raises BundleError."""
+    """Fill the empty folder with the page, built from web/; raises BundleError."""
     _bundle(target)
     for source in sorted(WEB.rglob("[!.]*")):
         if source.is_file() and source.suffix not in (".css", ".js") and source.name not in TOOLING:
@@ -58,7 +60,7 @@ def build_page(target: Path) -> None:
 
 
 def _bundle(target: Path) -> None:
-    # The binary itself: it needs neither Node nor the package's install script.
+    # Runs the binary itself, which needs neither Node nor the package's install script.
     esbuild = next(NODE_MODULES.glob("@esbuild/*/bin/esbuild"), None)
     if esbuild is None:
         raise BundleError("esbuild is missing. Run make again, which installs it.")
@@ -76,14 +78,14 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _with_preloads(page: str, html: str, folder: Path) -> str:
-    """Return the page's html with a link to each chunk that its scripts import: the browser fetches all at once."""
+    """Return the page's HTML with a preload for each chunk that its scripts import, so that all are fetched at once."""
     names = [name for _, name in REFERENCE.findall(html)]
     for name in names:
         if not (folder / name).is_file():
             raise BundleError(f"{page} names {name}, which is not built. Correct it, or add it to ENTRY_POINTS.")
     scripts = [name for name in names if name.endswith(".js")]
     modules = list(scripts)
-    for module in modules:  # and those that this adds
+    for module in modules:  # includes the chunks that the loop adds
         for name in STATIC_IMPORT.findall((folder / module).read_text()):
             chunk = (PurePosixPath(module).parent / name).as_posix()
             if chunk not in modules:

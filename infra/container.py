@@ -16,7 +16,7 @@ PAGE = Path("page")  # in the image's working directory, from its Dockerfile
 
 try:
     config = Config.from_env()
-    # What the page is opened as when the container's port is published as it is.
+    # The default is the page's address if the container's port is published under the same number.
     config = replace(config, page_origin=config.page_origin or f"http://127.0.0.1:{config.port}")
     store = TempStore.connect(config)
     app = with_page(create_app(config, store), config, PAGE)

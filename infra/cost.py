@@ -12,7 +12,7 @@ from infra.resources import load_template
 
 RESULTS = Path(__file__).parent.parent / "docs" / "benchmark.json"
 
-# Dollars, on-demand list prices of us-east-1 as known on this date; free tiers are left out.
+# On-demand list prices of us-east-1 in dollars, as of this date. Free tiers are left out.
 PRICES_OF = "2026-11-23"
 LAMBDA_GB_SECOND = 0.0000133334  # arm64
 LAMBDA_REQUEST = 0.20e-6
@@ -21,24 +21,26 @@ S3_PUT = 5e-6  # also POST and LIST; DELETE is free
 S3_GET = 0.4e-6  # also HEAD
 DYNAMODB_WRITE = 0.625e-6
 DYNAMODB_READ = 0.125e-6  # of up to 4 KB, strongly consistent
-TRANSFER_GB = 0.09  # from S3 to the internet; in is free
+TRANSFER_GB = 0.09  # from S3 to the internet; the other direction is free
 LOG_GB = 0.50
 
-# One image: presign, upload, optimize once, download, discard; and what each request does.
+# One image: presign, upload, optimize once, download and discard, with all calls that these cause.
 REQUESTS = 3
 COUNTED_REQUESTS = 2
 PUTS = 3  # the upload, the result, the listing of a discard
 GETS = 5  # HEAD source, HEAD result, GET source, HEAD source after saving, the download
 LOG_BYTES = 3 * 700
-# Assumed, since only AWS could tell: calls to S3 and DynamoDB within the region, and the two short requests.
+# Assumed, since it can only be measured on AWS: calls to S3 and DynamoDB in the region, and the two short requests.
 SECONDS_BESIDE_THE_PIPELINE = 0.15
 SWEEPS_A_MONTH = 30 * 24 * 12
-# The seconds are assumed, too.
+# The seconds of a sweep are assumed, too.
 SWEEP_SECONDS, SWEEP_GB, SWEEP_LISTS = 0.2, 0.5, 2
 
 
 def dollars_per_1000(seconds: float, result_bytes: int) -> float:
-    """Return what a thousand images cost that take the pipeline so long and come out so large."""
+    """Return the cost of a thousand images, in dollars. Each takes the pipeline so many seconds and results in so many
+    bytes.
+    """
     memory_gb: float = load_template()["Parameters"]["MemorySize"]["Default"] / 1024
     image = (
         (seconds + SECONDS_BESIDE_THE_PIPELINE) * memory_gb * LAMBDA_GB_SECOND
@@ -53,7 +55,7 @@ def dollars_per_1000(seconds: float, result_bytes: int) -> float:
 
 
 def idle_dollars() -> float:
-    """Return what a month without visitors costs beyond the stored page: the sweep's runs."""
+    """Return the cost in dollars of a month without visitors, without storing the page: the sweep's runs."""
     return SWEEPS_A_MONTH * (LAMBDA_REQUEST + SWEEP_SECONDS * SWEEP_GB * LAMBDA_GB_SECOND + SWEEP_LISTS * S3_PUT)
 
 
@@ -89,6 +91,6 @@ def _page_megabytes() -> float:
 
 
 def kept_results() -> dict[str, Any]:
-    """Return what the last `make bench` kept."""
+    """Return the results that the last `make bench` stored."""
     results: dict[str, Any] = json.loads(RESULTS.read_text())
     return results

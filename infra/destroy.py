@@ -1,4 +1,4 @@
-"""Empties the buckets of a deployed stack, which CloudFormation deletes only when they are empty.
+"""Empties the buckets of a deployed stack, since CloudFormation deletes only empty buckets.
 
 python -m infra.destroy STACK
 """
@@ -13,13 +13,13 @@ BUCKETS = ("PageBucket", "TempBucket")
 
 
 class DestroyError(Exception):
-    """Why nothing, or not all, was deleted, in one sentence."""
+    """Says in one sentence why not everything was deleted."""
 
 
 def empty_buckets(stack: str) -> int:
-    """Delete every object of the two buckets that template.yaml made in the stack, and return how many there were.
+    """Delete all objects in the stack's two buckets (see template.yaml), and return how many there were.
 
-    Raises DestroyError when it is not a stack of that template or S3 keeps an object, or an error of boto3.
+    Raises DestroyError if the stack is not of that template or if S3 did not delete every object, or an error of boto3.
     """
     resources = boto3.client("cloudformation").describe_stack_resources(StackName=stack)["StackResources"]
     made = {each["LogicalResourceId"]: each for each in resources if each["ResourceType"] == "AWS::S3::Bucket"}

@@ -1,4 +1,4 @@
-"""The whole product on one machine: page, API and sweeper on one address, with an embedded S3 and DynamoDB."""
+"""Runs the whole product on one machine: page, API and sweeper on one address, with an embedded S3 and DynamoDB."""
 
 import logging
 import os
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 HOST = "127.0.0.1"
-EMBEDDED_COUNTERS = "dynamodb://pinch-counters"  # to count as the deployment does; memory counts exactly
+EMBEDDED_COUNTERS = "dynamodb://pinch-counters"  # count as the deployment does; memory would count exactly
 
 
 def main() -> int:
-    """Serve until interrupted. Returns the exit status; what keeps it from starting is told in one sentence."""
+    """Serve until interrupted. Returns the exit status. If it cannot start, it prints one sentence that says why."""
     log_errors_only()
     if not os.environ.get("S3_ENDPOINT_URL"):
         use_no_credentials()
@@ -46,28 +46,28 @@ def main() -> int:
         except (BundleError, ValueError, ConfigurationError, BotoCoreError, ClientError) as error:
             print(f"Pinch cannot start: {error}", file=sys.stderr)
             return 1
-        # A signal that arrives as the wait begins is not seen before the wait ends.
+        # A signal that arrives just as the wait begins is only handled when the wait ends.
         while not stop.wait(timeout=1):
             pass
     return 0
 
 
 def log_errors_only() -> None:
-    """Keep the terminal for what a person has to know."""
+    """Keep the terminal for messages that a person needs."""
     logging.basicConfig(format="%(message)s")
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     logging.getLogger("botocore").setLevel(logging.ERROR)
 
 
 def use_no_credentials() -> None:
-    """The embedded S3 takes any credentials; boto3 insists on having some, and nobody's own belong there."""
+    """Set dummy credentials, so that nobody's own are used. The embedded S3 accepts any, but boto3 needs some."""
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
         os.environ.pop(name, None)
     os.environ.update(dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "local"))
 
 
 def _listen(port: int) -> socket.socket:
-    """Return a socket that listens on the port; raises ValueError with a sentence when it cannot."""
+    """Return a socket that listens on the port; raises ValueError with a sentence if that fails."""
     try:
         return socket.create_server((HOST, port), backlog=128)
     except PermissionError as error:
@@ -77,12 +77,13 @@ def _listen(port: int) -> socket.socket:
 
 
 def start(config: Config, cleanup: ExitStack, stop: threading.Event) -> None:
-    """Start everything and print the address; `cleanup` ends it again, and the sweeper ends when `stop` is set.
+    """Start everything and print the address. `cleanup` ends it again; the sweeper ends when `stop` is set.
 
-    Raises ValueError, or an error of limits or botocore, when an option cannot be used; BundleError without a page.
+    Raises ValueError, or an error of limits or botocore, if an option cannot be used, and BundleError if the page
+    cannot be built.
     """
     listener = cleanup.enter_context(_listen(config.port))
-    # A browser leaves the usual port out of the origin it sends.
+    # Browsers leave the default port out of the origin that they send.
     origin = f"http://{HOST}" + (f":{config.port}" if config.port != 80 else "")
     config = replace(config, page_origin=config.page_origin or origin)
     if not config.s3_endpoint_url:
@@ -108,14 +109,14 @@ def serve(app: "WSGIApplication", listener: socket.socket, cleanup: ExitStack) -
 
 
 class _Quiet(WSGIRequestHandler):
-    """Writes no line for each request."""
+    """Does not log requests."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         pass
 
 
 def embed(config: Config, address: str) -> Config:
-    """Return the config that uses the emulator, with its counter table in it."""
+    """Return the config that uses the emulator at this address. Create the counter table there if it is needed."""
     config = replace(config, s3_endpoint_url=address)
     if config.ratelimit_storage_uri != EMBEDDED_COUNTERS:
         return config
@@ -125,9 +126,9 @@ def embed(config: Config, address: str) -> Config:
 
 
 def start_emulator(cleanup: ExitStack, host: str = HOST, port: int = 0) -> str:
-    """Start moto's S3 and DynamoDB, on a free port unless one is named, and return their address.
+    """Start moto's S3 and DynamoDB, on a free port unless one is given, and return their address.
 
-    All of one process have the same buckets and tables.
+    All emulators of one process share their buckets and tables.
     """
     emulator = ThreadedMotoServer(ip_address=host, port=port, verbose=False)
     emulator.start()

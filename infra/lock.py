@@ -1,7 +1,7 @@
-"""Writes requirements/locks/: all that pip installs, each with its version and the hashes of all its files.
+"""Writes requirements/locks/: every package that pip installs, with its version and the hashes of all its files.
 
-make lock                                      keeps the versions that are locked, as far as the requirements let it
-make lock OPTIONS="--upgrade-package urllib3"  takes the newest of one; or any other option of uv pip compile
+make lock                                      keeps the locked versions, as far as the requirements allow
+make lock OPTIONS="--upgrade-package urllib3"  takes the newest version of one; any option of uv pip compile works
 """
 
 import subprocess
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from infra.setup import LOCKS, REQUIREMENTS, ROOT, TOOLS, listed
 
 HEADER = "# Made by `make lock`.\n"
-# Each has a lock of its name. The first has all that the others have, and gives them its versions.
+# Each has a lock of the same name. The first contains everything in the others, and sets their versions.
 PRODUCT = (
     *(REQUIREMENTS / f"{name}.txt" for name in ("dev", "local", "container", "page")),
     ROOT / "requirements.txt",
@@ -21,7 +21,7 @@ PRODUCT = (
 
 
 class Locked(NamedTuple):
-    """One package of a lock; it is installed where the marker, if there is one, holds."""
+    """One package of a lock. If it has a marker, it is only installed where the marker holds."""
 
     name: str
     version: str
@@ -52,11 +52,11 @@ def main(options: list[str]) -> None:
 
 
 def _lock(name: str, arguments: list[str], requirements: str = "") -> None:
-    """Write the lock of what the arguments name, `-` being these requirements, with the versions that it has."""
+    """Write the lock of the files in the arguments; `-` stands for `requirements`. Versions in the lock are kept."""
     command = [str(TOOLS / "uv" / "bin" / "uv"), "pip", "compile", "--quiet", "--generate-hashes"]
-    # For every platform, and the same versions for every Python, so that what is tested is what is deployed.
+    # For every platform, and the same versions for every Python, so that the tested versions are the deployed ones.
     universal = ["--universal", "--python-version", _oldest_python(), "--fork-strategy", "fewest"]
-    # Nothing of this machine, so that every machine writes the same.
+    # Ignore this machine's configuration, so that every machine writes the same lock.
     index = ["--no-config", "--default-index", "https://pypi.org/simple"]
     output = ["--no-header", "--no-annotate", "--output-file", str(LOCKS / name)]
     subprocess.run(

@@ -1,4 +1,4 @@
-"""Serves the built page beside the API as the CDN does, where there is no CDN: on one machine and in a container."""
+"""Serves the built page as the CDN would, where there is none: on one machine and in a container."""
 
 import gzip
 import json
@@ -18,13 +18,16 @@ if TYPE_CHECKING:
 
 
 def with_page(api: "WSGIApplication", config: Config, folder: Path) -> "WSGIApplication":
-    """Return an app that answers /api/ by `api` and everything else from the folder of the built page."""
+    """Return an app that answers /api/ with `api`, and everything else from the folder of the built page.
+
+    Raises ValueError if the folder holds no page.
+    """
     page = page_app(config, folder)
     return lambda environ, start: (api if environ["PATH_INFO"].startswith("/api/") else page)(environ, start)
 
 
 def content_security_policy(*origins: str) -> str:
-    """Return the policy of the page; `origins` are those it may call beside its own."""
+    """Return the page's Content-Security-Policy. `origins` are those that it may call in addition to its own."""
     callable_origins = " ".join(["'self'", *filter(None, origins)])
     return "; ".join(
         [
@@ -43,7 +46,7 @@ def content_security_policy(*origins: str) -> str:
 
 
 def read_files(folder: Path) -> dict[str, bytes]:
-    """Return the files of the built page by their names; raises ValueError where there is none."""
+    """Return the files of the built page, by path in the folder; raises ValueError if there is no page."""
     if not (folder / "index.html").is_file():
         raise ValueError(f"there is no page in {folder}. Build it: python -m infra.bundle {folder}")
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -52,7 +55,7 @@ def read_files(folder: Path) -> dict[str, bytes]:
 
 @dataclass(frozen=True)
 class _File:
-    """A file of the page, ready to be sent either way."""
+    """A file of the page, ready to be sent plain or compressed."""
 
     body: bytes
     packed: bytes
@@ -74,9 +77,9 @@ def _ready(name: str, body: bytes) -> _File:
 
 
 def page_app(config: Config, folder: Path, api_url: str = "") -> "WSGIApplication":
-    """Return an app that serves the built page with the headers of the CDN; it reads the folder now, and no more.
+    """Return an app that serves the built page with the CDN's headers. It reads the folder only once, now.
 
-    `api_url` is empty where the API has the page's origin. Raises ValueError where there is no page.
+    `api_url` is empty if the API has the page's origin. Raises ValueError if there is no page.
     """
     files = {name: _ready(name, body) for name, body in read_files(folder).items()}
     s3_origin = config.s3_public_endpoint_url or config.s3_endpoint_url or ""
@@ -90,9 +93,9 @@ def page_app(config: Config, folder: Path, api_url: str = "") -> "WSGIApplicatio
     @Request.application
     def page(request: Request) -> Response:
         if request.method not in ("GET", "HEAD"):
-            return Response("The page is only read.", 405, {"Allow": "GET, HEAD"}, mimetype="text/plain")
+            return Response("The page answers only GET and HEAD.", 405, {"Allow": "GET, HEAD"}, mimetype="text/plain")
         if request.host.partition(":")[0] == "localhost":
-            # S3 answers one origin only, so that the page must not be open under another name.
+            # S3 answers only one origin, so the page must not be open under another name.
             return redirect(f"{config.page_origin}/")
         if request.path == "/config.json":
             response = Response(json.dumps({"api_url": api_url}), mimetype="application/json")

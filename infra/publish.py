@@ -1,4 +1,4 @@
-"""Publishes the page to the bucket of a deployed stack: `python -m infra.publish STACK_NAME` after `sam deploy`."""
+"""Publishes the page to the bucket of a deployed stack. Run `python -m infra.publish STACK_NAME` after `sam deploy`."""
 
 import argparse
 import json
@@ -25,11 +25,11 @@ CHARSET = '<meta charset="utf-8">'
 
 
 class PublishError(Exception):
-    """What keeps the page from being published, and what to do about it."""
+    """Says why the page cannot be published, and what to do about it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Publish and tell what was done. Returns the exit status; what prevents it is told in one sentence."""
+    """Publish the page and print what was done, or one sentence that says why it failed. Returns the exit status."""
     parser = argparse.ArgumentParser("python -m infra.publish", description="Publish the page of a deployed stack.")
     parser.add_argument("stack_name", help="the name that `sam deploy` gave the stack")
     try:
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def read_outputs(stack_name: str) -> dict[str, str]:
     """Return the outputs of the stack.
 
-    Raises PublishError when there are no credentials, no such stack or not all OUTPUTS; ClientError when AWS refuses.
+    Raises PublishError if there are no credentials, no such stack or not all OUTPUTS, and ClientError if AWS refuses.
     """
     try:
         client: Any = boto3.client("cloudformation")
@@ -66,12 +66,13 @@ def read_outputs(stack_name: str) -> dict[str, str]:
 
 
 def publish(outputs: dict[str, str]) -> tuple[int, int]:
-    """Make the page bucket hold this page and the one before. Returns how many objects were uploaded and removed.
+    """Make the bucket hold this page and the previous one. Return how many objects were uploaded and removed.
 
-    A page that is open in a browser loads some of its files later, so that they stay until the next publish.
+    A page that is open in a browser loads some of its files later. So the previous page's files stay until the next
+    publish.
 
-    Raises PublishError or BundleError before it changes anything; ClientError or BotoCoreError when AWS fails: a page
-    always works then, the old one or the new one, and the next run does the rest.
+    Raises PublishError or BundleError before anything changes, and ClientError or BotoCoreError if AWS fails. Even then
+    the old page or the new one works, and the next run does the rest.
     """
     objects = page_objects(outputs)
     bucket = outputs["PageBucketName"]
@@ -79,7 +80,7 @@ def publish(outputs: dict[str, str]) -> tuple[int, int]:
     listing = client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
     etags = {each["Key"]: each["ETag"].strip('"') for page in listing for each in page.get("Contents", [])}
     before = client.get_object(Bucket=bucket, Key=INDEX)["Body"].read().decode() if INDEX in etags else ""
-    # An ETag is an MD5 under SSE-S3, and with one part; else everything is uploaded every time.
+    # With SSE-S3 and a single part, an ETag is the MD5. Otherwise everything would be uploaded every time.
     changed = [key for key, body in objects.items() if etags.get(key) != md5(body, usedforsecurity=False).hexdigest()]
     for key in changed:
         caching = "public, max-age=31536000, immutable" if "/" in key else "no-cache"
@@ -92,18 +93,18 @@ def publish(outputs: dict[str, str]) -> tuple[int, int]:
 
 
 def page_objects(outputs: dict[str, str]) -> dict[str, bytes]:
-    """Return the objects by key, in the order of their upload: each comes after everything that it names.
+    """Return the objects by key, in upload order: each comes after everything that it refers to.
 
-    All but config.json and the pages are in a folder named after what is in it, so that browsers may keep them for
-    good. Raises BundleError when web/ cannot be built, PublishError when a page or an output cannot be published.
+    All but config.json and the pages are in a folder whose name is a hash of its contents, so browsers may cache them
+    for ever. Raises BundleError if web/ cannot be built, and PublishError if a page or an output cannot be published.
     """
     with built_page() as built:
         files = read_files(built)
     pages = {name: files.pop(name).decode() for name in list(files) if name.endswith(".html")}
-    # With the media types, so that a file whose type is corrected gets a new address too.
+    # The media types are included, so a file whose type is corrected gets a new address, too.
     contents = repr([(name, _type(name), body) for name, body in files.items()])
     folder = sha256(contents.encode()).hexdigest()[:12]
-    # The header of the CDN can name the API by a wildcard only; the page may call what both policies allow.
+    # The CDN's header can allow the API only by a wildcard. The page may call what both policies allow.
     urls = (urlsplit(outputs[name]) for name in ("ApiUrl", "TempBucketUrl"))
     policy = " ".join(["connect-src 'self'", *(f"{url.scheme}://{url.netloc}" for url in urls)])
     meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
@@ -119,14 +120,14 @@ def page_objects(outputs: dict[str, str]) -> dict[str, bytes]:
     config = json.dumps(page_config(outputs))
     return {f"{folder}/{name}": body for name, body in files.items()} | {
         "config.json": config.encode(),
-        # The first page last: it is the one that leads to all others.
+        # index.html comes last, since it refers to everything else.
         **{name: pages[name].encode() for name in sorted(pages, key="index.html".__eq__)},
     }
 
 
 def page_config(outputs: dict[str, str]) -> dict[str, Any]:
-    """Return what the page has to know, with the answer of GET /api/settings; raises PublishError."""
-    try:  # as the functions read it
+    """Return the page's config.json, with the answer of GET /api/settings; raises PublishError for a bad output."""
+    try:  # read it as the functions do
         config = Config.from_env({"RATE_LIMIT": outputs["RateLimit"], "RETENTION_MINUTES": outputs["RetentionMinutes"]})
     except ValueError as error:
         raise PublishError(f"the stack has a parameter that Pinch cannot use. {error}") from error

@@ -1,6 +1,6 @@
-"""Creates the bucket and the table of template.yaml on emulators, so that both have the same CORS, lifecycle and keys.
+"""Creates the bucket and the table of template.yaml on emulators, with the same CORS, lifecycle and keys.
 
-moto's own CloudFormation drops those silently; this reader raises on whatever it does not understand.
+moto's own CloudFormation drops these silently. This module raises on anything that it does not understand.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ TEMPLATE = Path(__file__).parent.parent / "template.yaml"
 
 
 class TemplateError(Exception):
-    """template.yaml has something that the local emulation does not understand."""
+    """Says what the local emulation does not understand in template.yaml."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -37,15 +37,15 @@ _Loader.add_multi_constructor("!", _intrinsic)
 
 
 def load_template() -> dict[str, Any]:
-    """Return template.yaml with short forms as dictionaries of one key."""
+    """Return template.yaml as a dict. Short forms like `!Ref X` become dicts with one key."""
     template: dict[str, Any] = _Loader(TEMPLATE.read_text()).get_single_data()
     return template
 
 
 def create_bucket(client: "S3Client", name: str, parameters: dict[str, str], logical_id: str = "TempBucket") -> None:
-    """Create the bucket that template.yaml declares, with these template parameters in place of their defaults.
+    """Create the bucket that template.yaml declares. The given template parameters replace their defaults.
 
-    Raises TemplateError on a property, key or intrinsic function that it does not know.
+    Raises TemplateError for a property, key or intrinsic function that it does not know.
     """
     properties = _properties(logical_id, parameters)
     cors = properties.pop("CorsConfiguration")
@@ -71,7 +71,7 @@ def create_bucket(client: "S3Client", name: str, parameters: dict[str, str], log
 
 
 def ensure_bucket(config: "Config") -> None:
-    """Create the temp bucket on the S3 that the config names, unless it is there; raises what boto3 does."""
+    """Create the temp bucket on the config's S3 unless it exists; raises TemplateError and boto3's errors."""
     client = boto3.client("s3", endpoint_url=config.s3_endpoint_url, region_name=config.aws_region)
     try:
         client.head_bucket(Bucket=config.temp_bucket)
@@ -80,7 +80,7 @@ def ensure_bucket(config: "Config") -> None:
 
 
 def create_table(client: "DynamoDBClient", name: str, logical_id: str = "CounterTable") -> None:
-    """Create the table that template.yaml declares; raises TemplateError on a property that it does not know."""
+    """Create the table that template.yaml declares; raises TemplateError for a property that it does not know."""
     properties = _properties(logical_id, {})
     time_to_live = properties.pop("TimeToLiveSpecification")
     unknown = properties.keys() - {"BillingMode", "AttributeDefinitions", "KeySchema"}
@@ -90,7 +90,7 @@ def create_table(client: "DynamoDBClient", name: str, logical_id: str = "Counter
     client.update_time_to_live(TableName=name, TimeToLiveSpecification=time_to_live)
 
 
-# What CloudFormation calls it: what the S3 API calls it.
+# CloudFormation's names for these keys, and those of the S3 API.
 _CORS_KEYS = {
     "AllowedOrigins": "AllowedOrigins",
     "AllowedMethods": "AllowedMethods",
@@ -119,7 +119,7 @@ def _renamed(rule: dict[str, Any], names: dict[str, str]) -> Any:
 
 
 def _properties(logical_id: str, parameters: dict[str, str]) -> dict[str, Any]:
-    """Return the resolved properties of a resource, with these parameters in place of their defaults."""
+    """Return the resolved properties of a resource. The given parameters replace their defaults."""
     template = load_template()
     values = {key: declared.get("Default") for key, declared in template["Parameters"].items()} | parameters
     properties: dict[str, Any] = _resolve(

@@ -1,8 +1,9 @@
-"""The product as the SAM CLI emulates it: the API in a container of the Lambda runtime, behind an emulated gateway.
+"""Runs the product as the SAM CLI emulates it: the API is in a container of the Lambda runtime, behind an emulated
+gateway.
 
 python -m infra.sam_local [options of `sam local start-api`]
 
-Page, S3, DynamoDB and sweep are those of `make run`.
+Page, S3, DynamoDB and sweep are the same as in `make run`.
 """
 
 import errno
@@ -36,20 +37,20 @@ from optimizer.config import Config
 from optimizer.store import TempStore
 
 PAGE_PORT, API_PORT, S3_PORT = 5001, 3000, 5002
-INSIDE = "host.docker.internal"  # this machine, as a container calls it
+INSIDE = "host.docker.internal"  # this machine's name inside a container
 OUTPUT = ROOT / "build" / "sam-local"
 SAM = TOOLS / "aws-sam-cli" / "bin" / "sam"
 PULL_SECONDS = 15 * 60.0  # the runtime's image is large
-END_SECONDS = 30.0  # the SAM CLI gives a container ten
-LATE_SECONDS = 8.0  # Docker goes on to create a container that the SAM CLI no longer waits for
+END_SECONDS = 30.0  # the SAM CLI gives a container ten seconds
+LATE_SECONDS = 8.0  # Docker may still create a container after the SAM CLI has stopped waiting for it
 
 
 class StartError(Exception):
-    """Why the product does not run, in one sentence."""
+    """Says in one sentence why the product does not run."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Serve until interrupted. Returns the exit status; what keeps it from starting is told in one sentence."""
+    """Serve until interrupted. Returns the exit status. If it cannot run, it prints one sentence that says why."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     local.log_errors_only()
@@ -65,13 +66,13 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def run(arguments: Sequence[str], cleanup: ExitStack) -> None:
-    """Serve until the SAM CLI ends, with these options of its own; `cleanup` ends everything.
+    """Serve until the SAM CLI ends. The arguments are options for the SAM CLI. `cleanup` ends everything.
 
-    Raises StartError, BuildError, BundleError or TemplateError, ValueError for a wrong option, and what boto3 raises.
+    Raises StartError, BuildError, BundleError, TemplateError, ValueError for a wrong option, and boto3's errors.
     """
     if not SAM.exists():
         raise StartError("the SAM CLI is missing. Run make sam-local, which installs it.")
-    # Docker Desktop's bridge is in its virtual machine, where host.docker.internal leads to our loopback by itself.
+    # Docker Desktop's bridge is inside its virtual machine. There, host.docker.internal already leads to our loopback.
     bridges = [address for address in [bridge_address()] if is_own(address)]
     for host, port in ((HOST, API_PORT), *((host, S3_PORT) for host in (HOST, *bridges))):
         _listen(host, port).close()
@@ -91,16 +92,17 @@ def run(arguments: Sequence[str], cleanup: ExitStack) -> None:
     local.serve(page, listener, cleanup)
     (OUTPUT / "template.yaml").write_text(local_template())
     (OUTPUT / "environment.json").write_text(json.dumps({"ApiFunction": variables(config)}))
-    _remove_containers(0)  # of one that was killed
+    _remove_containers(0)  # left by an earlier run that was killed
     ready = threading.Event()
     cleanup.callback(lambda: _remove_containers(0 if ready.is_set() else LATE_SECONDS))
     hosts = [word for address in bridges for word in ("--add-host", f"{INSIDE}:{address}")]
-    # Interrupted while it makes its image, it leaves a lock there that the next one would wait five minutes for.
+    # If the SAM CLI is interrupted while it builds its image, it leaves a lock in TMPDIR. The next run would wait five
+    # minutes for it, so each run gets its own folder.
     folder = cleanup.enter_context(tempfile.TemporaryDirectory())
     sam = subprocess.Popen(
         [*sam_command(config), *hosts, *arguments],
         env=os.environ | {"SAM_CLI_TELEMETRY": "0", "TMPDIR": folder},
-        start_new_session=True,  # Ctrl-C reaches it through us, once: the second one would leave its containers
+        start_new_session=True,  # Ctrl-C reaches it once, through us; a second one would make it leave its containers
     )
     cleanup.callback(_end, sam)
     _wait_until_the_api_answers(sam, api_url)
@@ -112,8 +114,8 @@ def run(arguments: Sequence[str], cleanup: ExitStack) -> None:
 
 
 def bridge_address() -> str:
-    """Return the host's address on Docker's bridge; raises StartError when there is no Docker."""
-    # Some daemons name no gateway until they are restarted. It is the first address of the network then.
+    """Return the host's address on Docker's bridge; raises StartError if Docker is missing or does not answer."""
+    # Some daemons give no gateway until they are restarted. Then it is the first address of the network.
     question = "{{with index .IPAM.Config 0}}{{or .Gateway .Subnet}}{{end}}"
     try:
         done = _docker("network", "inspect", "bridge", "--format", question)
@@ -125,7 +127,7 @@ def bridge_address() -> str:
 
 
 def is_own(address: str) -> bool:
-    """Tell whether the address is this machine's."""
+    """Return whether the address belongs to this machine."""
     try:
         socket.create_server((address, 0)).close()
     except OSError as error:
@@ -138,7 +140,8 @@ def is_own(address: str) -> bool:
 def local_template() -> str:
     """Return template.yaml with this machine's artefact, and with the variables that only an emulator needs.
 
-    `--env-vars` sets just those that a template declares. Raises TemplateError when the places are not found.
+    `--env-vars` sets only variables that a template declares. Raises TemplateError if the places to change are not
+    found.
     """
     text, artefacts = re.subn(r"(?m)^( *CodeUri:) build/functions\b", r"\1 functions", TEMPLATE.read_text())
     declared = "".join(rf'\n\1{name}: ""' for name in ("S3_ENDPOINT_URL", "S3_PUBLIC_ENDPOINT_URL"))
@@ -149,7 +152,7 @@ def local_template() -> str:
 
 
 def variables(config: Config) -> dict[str, str]:
-    """Return the environment of the API in its container; `config` is how this machine reaches the same things."""
+    """Return the environment of the API in its container. `config` has the addresses as seen from this machine."""
     s3_url = f"http://{INSIDE}:{S3_PORT}"
     return {
         "TEMP_BUCKET": config.temp_bucket,
@@ -167,13 +170,13 @@ def sam_command(config: Config) -> list[str]:
     files = ["--template", str(OUTPUT / "template.yaml"), "--env-vars", str(OUTPUT / "environment.json")]
     where = ["--host", HOST, "--port", str(API_PORT), "--region", config.aws_region]
     parameters = [f"Architecture={own_architecture()}", f"PageOrigin={config.page_origin}"]
-    # LAZY: with EAGER, SAM 1.170 starts both functions at the same moment and may then forget a container when it ends.
+    # LAZY, since with EAGER, SAM 1.170 starts both functions at once and may leave a container behind when it ends.
     warm = ["--warm-containers", "LAZY", "--no-watch"]
     return [str(SAM), "local", "start-api", *files, *where, *warm, "--parameter-overrides", *parameters]
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens there; raises StartError when it cannot."""
+    """Return a socket that listens there; raises StartError if the port is in use."""
     try:
         return socket.create_server((host, port), backlog=128)
     except OSError as error:
@@ -181,12 +184,12 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _wait_until_the_api_answers(sam: "subprocess.Popen[bytes]", api_url: str) -> None:
-    """Let the SAM CLI get the image and start the container; raises StartError when it does not."""
+    """Wait until the SAM CLI has fetched the image and started the container; raises StartError if it fails."""
     while sam.poll() is None:
         try:
             answer = requests.get(f"{api_url}/api/health", timeout=PULL_SECONDS)
         except requests.ConnectionError:
-            time.sleep(0.2)  # it does not listen yet
+            time.sleep(0.2)  # it is not listening yet
             continue
         if answer.ok:
             return
@@ -207,9 +210,9 @@ def _end(sam: "subprocess.Popen[bytes]") -> None:
 
 
 def _remove_containers(seconds: float) -> None:
-    """Remove the container of our artefact: the SAM CLI leaves it when it ends while it starts it.
+    """Remove the container of our artefact. The SAM CLI leaves it behind if it ends while starting it.
 
-    It may appear within so many seconds.
+    Wait so many seconds for it to appear.
     """
     deadline = time.monotonic() + seconds
     command = ("ps", "--all", "--quiet", "--filter", f"volume={OUTPUT / 'functions'}")

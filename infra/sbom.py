@@ -1,6 +1,6 @@
-"""Lists what is deployed, each package with version, licence and hashes, in CycloneDX's form.
+"""Lists the deployed packages with version, licence and hashes, in the CycloneDX format.
 
-make sbom   of build/functions, into build/sbom.json
+make sbom   lists build/functions in build/sbom.json
 """
 
 import json
@@ -18,9 +18,9 @@ FUNCTIONS, OUTPUT = ROOT / "build" / "functions", ROOT / "build" / "sbom.json"
 
 
 def list_packages(functions: Path, output: Path) -> int:
-    """Write the SBOM of built functions and return the number of their packages."""
+    """Write the SBOM of the built functions, and return the number of packages; raises SetupError if that fails."""
     with TemporaryDirectory() as folder:
-        # An environment that has just the packages of the artefact.
+        # An environment that contains only the packages of the artefact.
         venv.create(folder)
         (site_packages,) = Path(folder).glob("lib/python*/site-packages")
         (site_packages / "functions.pth").write_text(f"{functions.resolve()}\n")

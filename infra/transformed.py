@@ -1,4 +1,4 @@
-"""Prints template.yaml as CloudFormation gets it, for linters that know no SAM; the SAM CLI's environment runs it."""
+"""Prints template.yaml as CloudFormation gets it, for linters that do not know SAM. The SAM CLI's Python runs it."""
 
 import json
 import sys
@@ -10,14 +10,14 @@ from infra.resources import TEMPLATE
 
 
 class NoManagedPolicies:
-    """Stands for the list of AWS's policies, which the functions use none of."""
+    """Replaces the list of AWS's managed policies, since the functions use none of them."""
 
     def load(self) -> dict[str, str]:
         return {}
 
 
 def transformed() -> dict[str, object]:
-    """Return the transformed template; its code is anywhere on S3."""
+    """Return the transformed template. Its code has a made-up address on S3."""
     template = yaml_parse(TEMPLATE.read_text())
     template["Globals"]["Function"]["CodeUri"] = "s3://bucket/key"
     result: dict[str, object] = transform(template, {}, NoManagedPolicies())

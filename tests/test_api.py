@@ -216,7 +216,7 @@ def test_a_result_that_would_be_too_large_names_the_setting(call: Call, s3: "S3C
 
     assert status == 422
     assert problem["errors"] == [
-        {"field": "resize_percent", "detail": "Resize to 141 percent at the most: the limit is 50 megapixels."}
+        {"field": "resize_percent", "detail": "Resize to 141 percent at most: the limit is 50 megapixels."}
     ]
 
 

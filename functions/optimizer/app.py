@@ -24,12 +24,12 @@ EXPOSED_HEADERS = "Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-
 
 
 def create_app(config: Config, store: TempStore | None = None, workers: Workers = worker.workers) -> Flask:
-    """Build the app and everything it holds. `store` stands in for the one that the config names."""
-    warnings.filterwarnings("ignore", module="PIL")  # what is broken in somebody's file is no news
+    """Build the app and everything it holds. A given `store` replaces the one that the config names."""
+    warnings.filterwarnings("ignore", module="PIL")  # a damaged file is not worth a line in the log
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
-    app.json.sort_keys = False  # type: ignore[attr-defined]  # settings keep the order of their declaration
-    app.url_map.merge_slashes = False  # a redirect would name the host that the request claims
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # settings stay in the order of their declaration
+    app.url_map.merge_slashes = False  # a redirect would contain the host that the request claims to be for
 
     @app.before_request
     def begin() -> None:
@@ -40,7 +40,7 @@ def create_app(config: Config, store: TempStore | None = None, workers: Workers 
 
     limiter = create_limiter(config)
     limiter.init_app(app)
-    logging.getLogger("flask-limiter").setLevel(logging.CRITICAL)  # it would write addresses into the log
+    logging.getLogger("flask-limiter").setLevel(logging.CRITICAL)  # it would log client addresses
     app.register_blueprint(create_api(config, store or TempStore.connect(config), limiter, workers))
 
     @app.after_request
@@ -85,12 +85,12 @@ def create_app(config: Config, store: TempStore | None = None, workers: Workers 
 
     @app.errorhandler(RateLimitExceeded)
     def refuse_excess(_: RateLimitExceeded) -> Response:
-        # The header that says how long is added with the others, from the same reading of the counter.
+        # add_headers adds Retry-After with the other quota headers, from the same reading of the counter.
         return refuse(RateLimited(f"The limit is {config.rate_limit}. Wait as long as Retry-After says, then go on."))
 
     @app.errorhandler(HTTPException)
     def explain(error: HTTPException) -> Response:
-        """Tell what Flask itself refuses: unknown routes and methods, bodies that are too large."""
+        """Explain what Flask itself refuses: unknown routes and methods, bodies that are too large."""
         status = error.code or 500
         detail = DETAILS.get(status, error.description)
         response = _answer(status, {"type": "about:blank", "title": error.name, "status": status, "detail": detail})
@@ -100,7 +100,7 @@ def create_app(config: Config, store: TempStore | None = None, workers: Workers 
     @app.errorhandler(Exception)
     def fail(error: Exception) -> Response:
         instance = uuid.uuid4().urn
-        log.error("unexpected error, told as %s", instance, exc_info=error)
+        log.error("unexpected error, reported as %s", instance, exc_info=error)
         problem = InternalError("Something went wrong on our side. Try again in a moment.")
         return _answer(problem.status, problem.body() | {"instance": instance})
 
@@ -110,7 +110,7 @@ def create_app(config: Config, store: TempStore | None = None, workers: Workers 
 DETAILS = {
     404: "There is nothing here. GET /api/openapi.json lists every route.",
     405: "This route does not take that method. Use one that the Allow header names.",
-    413: f"The limit for a request is {MAX_BODY_BYTES // 2**10} KB. Send images to the url of POST /api/uploads.",
+    413: f"The limit for a request is {MAX_BODY_BYTES // 2**10} KB. Send images to the url from POST /api/uploads.",
 }
 
 

@@ -1,4 +1,4 @@
-"""The deployer's choice, from the environment; nothing else reads it."""
+"""The deployer's choices, read from the environment. No other module reads it."""
 
 import os
 from collections.abc import Mapping
@@ -10,24 +10,24 @@ from limits import parse, parse_many
 
 @dataclass(frozen=True)
 class Config:
-    """What a deployment decides. The defaults serve one machine."""
+    """The options of a deployment. The defaults suit a single machine."""
 
     port: int = 5001
     rate_limit: str = "30 per minute"
     ratelimit_storage_uri: str = "memory://"
     retention_minutes: int = 30
     temp_bucket: str = "pinch-temp"
-    s3_endpoint_url: str | None = None  # what the functions reach; AWS itself when empty
-    s3_public_endpoint_url: str | None = None  # what the browser reaches, when that is another one
-    page_origin: str | None = None  # whom CORS allows to call the API; nobody else when empty
+    s3_endpoint_url: str | None = None  # the functions call this address; AWS itself when empty
+    s3_public_endpoint_url: str | None = None  # the browser calls this one, where it differs
+    page_origin: str | None = None  # the one origin that CORS allows to call the API; none when empty
     aws_region: str = "us-east-1"
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ) -> Self:
         """Read PORT, RATE_LIMIT, RATELIMIT_STORAGE_URI, RETENTION_MINUTES, TEMP_BUCKET, S3_ENDPOINT_URL,
-        S3_PUBLIC_ENDPOINT_URL, PAGE_ORIGIN and AWS_REGION; what is unset or empty has its default.
+        S3_PUBLIC_ENDPOINT_URL, PAGE_ORIGIN and AWS_REGION. A variable that is unset or empty gets its default.
 
-        Raises ValueError with a sentence that names the variable.
+        Raises ValueError whose message names the variable.
         """
         given: dict[str, Any] = {f.name: value for f in fields(cls) if (value := environ.get(f.name.upper()))}
         for name, most in (("port", 65_535), ("retention_minutes", 1_440)):

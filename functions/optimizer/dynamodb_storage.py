@@ -1,7 +1,7 @@
-"""A storage for `limits` on DynamoDB, so that all instances of the function count together.
+"""A DynamoDB storage for the `limits` library, so that all instances of the function share their counts.
 
-Importing this module registers the scheme: `dynamodb://table` names a table whose partition key is the string `id`,
-with time to live on `delete_after`. Region, credentials and endpoint are found as boto3 finds them.
+Importing this module registers the scheme `dynamodb://table`. The table's partition key is the string `id`, and its
+time to live is on `delete_after`. boto3 finds region, credentials and endpoint in its usual way.
 """
 
 import hmac
@@ -18,30 +18,31 @@ from limits.storage.base import SlidingWindowCounterSupport, Storage, Timestampe
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-# previous window: hits and seconds that it still counts; current window: the same
+# previous window: its hits, and the seconds for which they still count; then the same for the current window
 SlidingWindow = tuple[int, float, int, float]
 
-CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 0.5, 1, 2  # botocore's own minute would outlast the function
+CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 0.5, 1, 2  # botocore's default, a minute, is longer than the function has
 KNOWN_WINDOWS = 10_000
 
 
 class DynamoDBStorage(Storage, SlidingWindowCounterSupport, TimestampedSlidingWindow):
-    """Counts hits in items of one table. A hit is decided by one conditional write, so that none is lost or let through
-    under contention, whoever else counts.
+    """Counts hits in items of one table. One conditional write decides each hit. So no hit is lost or wrongly admitted,
+    however many processes count at once.
 
-    **Fixed window**: one call a hit; one more for a hit that finds a window which ended unseen by this process, or that
-    another process opens at the same moment. A window begins with its first hit.
+    **Fixed window**: one call per hit. It takes a second call if this process did not know that the window had ended,
+    or if another process opens the window at the same moment. A window begins with its first hit.
 
-    **Sliding window counter**: two calls a hit, a read of the previous window and the conditional write. It takes the
-    hits of the previous window for evenly spread. Where they were, a span of a window's length holds at most the limit
-    plus one, since part of a hit is not counted; at worst, when all came in its last moment, further ones are admitted
-    as the window slides, one every length / limit seconds, and such a span holds up to twice the limit. A hit that is
-    late, by a retry or a slow clock, may still be added to a window that others take for complete.
+    **Sliding window counter**: two calls per hit, one to read the previous window and the conditional write. It assumes
+    that the hits of the previous window were evenly spread. If they were, any span as long as a window holds at most
+    the limit plus one, because fractions of a hit are not counted. The worst case is that all of them came at its last
+    moment: then one more hit is admitted every length / limit seconds as the window slides, and such a span holds up to
+    twice the limit. A late hit (a retry, a slow clock) may still be added to a window that others consider complete.
 
-    **Expiry** is compared in every read and condition, since DynamoDB deletes expired items days later.
+    **Expiry**: every read and every condition compares it, because DynamoDB may delete expired items days later.
 
-    **Keys** are stored as HMAC-SHA256 under a salt of the day (UTC) made from `secret`: without it nobody can tell whom
-    an item counted. The default, the table's name, is no secret. A fixed window ends at midnight at the latest.
+    **Keys** are stored as HMAC-SHA256 with a salt that is made from `secret` and the day (UTC). Without the secret,
+    nobody can tell which client an item counts. The default is the table's name, which is not secret. A fixed window
+    ends at midnight (UTC) at the latest.
     """
 
     STORAGE_SCHEME = ["dynamodb"]  # noqa: RUF012  # the names and types that limits reads
@@ -49,17 +50,17 @@ class DynamoDBStorage(Storage, SlidingWindowCounterSupport, TimestampedSlidingWi
 
     def __init__(self, uri: str, wrap_exceptions: bool = False, **options: Any) -> None:
         """
-        :param uri: `dynamodb://table`; what follows `?` are further options
-        :param wrap_exceptions: raise :exc:`limits.errors.StorageError` for what boto3 raises
-        :param options: `secret` of the stored keys; `region_name` and `endpoint_url` of boto3's client
-        :raises ConfigurationError: when no table is named or an option is unknown
+        :param uri: `dynamodb://table`; more options may follow after `?`
+        :param wrap_exceptions: raise :exc:`limits.errors.StorageError` in place of boto3's errors
+        :param options: `secret` for the stored keys; `region_name` and `endpoint_url` for boto3's client
+        :raises ConfigurationError: if no table is named or an option is unknown
         """
         super().__init__(uri, wrap_exceptions=wrap_exceptions)
         parts = urlsplit(uri)
         options = options | dict(parse_qsl(parts.query))
         self._table = parts.netloc
         self._secret = str(options.pop("secret", self._table)).encode()
-        self._ends: dict[str, float] = {}  # of the fixed windows seen last: which of two writes to try first
+        self._ends: dict[str, float] = {}  # when known fixed windows end: tells which of two writes to try first
         unknown = options.keys() - {"region_name", "endpoint_url"}
         if not self._table or unknown:
             raise ConfigurationError(f"A DynamoDB storage is named dynamodb://table, without {sorted(unknown)}.")
@@ -80,14 +81,14 @@ class DynamoDBStorage(Storage, SlidingWindowCounterSupport, TimestampedSlidingWi
 
     @property
     def base_exceptions(self) -> type[Exception] | tuple[type[Exception], ...]:
-        """What a call to DynamoDB raises."""
+        """The errors that a call to DynamoDB may raise."""
         return self._errors
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        """Add to the counter and return it; the first hit begins a window of `expiry` seconds."""
+        """Add `amount` to the counter and return the sum. The first hit begins a window of `expiry` seconds."""
         now = time.time()
         values = {":amount": _number(amount), ":now": _number(now)} | _end(now + expiry)
-        # Exactly one of the two is possible, unless another process begins the window in between.
+        # Exactly one of the two writes can succeed, unless another process begins the window in between.
         add = ("ADD hits :amount SET " + _END_ONCE, "attribute_not_exists(id) OR ends_at > :now")
         begin = ("SET hits = :amount, " + _END, "attribute_not_exists(id) OR ends_at <= :now")
         ended = self._ends.get(key, inf) <= now
@@ -104,26 +105,31 @@ class DynamoDBStorage(Storage, SlidingWindowCounterSupport, TimestampedSlidingWi
         return int(item["hits"]["N"])
 
     def get(self, key: str) -> int:
-        """Return the counter, 0 when its window ended."""
+        """Return the counter, or 0 if its window has ended."""
         now = time.time()
         return self._read(self._id(key, now), now)[0]
 
     def get_expiry(self, key: str) -> float:
-        """Return when the window ends, in seconds since the epoch; now when there is none."""
+        """Return when the window ends, in seconds since the epoch, or the time now if there is no window."""
         now = time.time()
         return self._read(self._id(key, now), now)[1]
 
     def acquire_sliding_window_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
-        """Add to the current window if it and the weighted previous one stay within the limit; tell whether."""
+        """Add to the current window if it and the weighted previous one then stay within the limit.
+
+        Return whether it was added.
+        """
         return self.hit_sliding_window(key, limit, expiry, amount)[0]
 
     def hit_sliding_window(self, key: str, limit: int, expiry: int, amount: int = 1) -> tuple[bool, SlidingWindow]:
-        """Do the same, and return beside it what `get_sliding_window` would answer now, without further calls."""
+        """Do what `acquire_sliding_window_entry` does. Also return, without further calls, the result that
+        `get_sliding_window` would give now.
+        """
         now = time.time()
         (previous_id, current_id), current_start = self._sliding_ids(key, expiry, now)
         previous, _ = self._read(previous_id, now)
         weighted = floor(previous * (current_start + expiry - now) / expiry)
-        room = limit - amount - weighted  # how much the current window may hold before this hit
+        room = limit - amount - weighted  # the most that the current window may hold before this hit
         if room < 0:
             current = self._read(current_id, now)[0]
             return False, _sliding_window(previous, current, current_start, expiry, now)
@@ -131,9 +137,9 @@ class DynamoDBStorage(Storage, SlidingWindowCounterSupport, TimestampedSlidingWi
             item = self._update(
                 current_id,
                 "ADD hits :amount SET " + _END_ONCE,
-                # The id names the window, so that an expired item can never be the current one.
+                # Each window has an id of its own, so an expired item is never the current one.
                 "attribute_not_exists(id) OR hits <= :room",
-                # A window still counts while the next one lasts.
+                # A window counts until the next one ends.
                 {":amount": _number(amount), ":room": _number(room)} | _end(current_start + 2 * expiry),
             )
         except self._client.exceptions.ConditionalCheckFailedException as error:
@@ -144,19 +150,21 @@ class DynamoDBStorage(Storage, SlidingWindowCounterSupport, TimestampedSlidingWi
         return admitted, _sliding_window(previous, current, current_start, expiry, now)
 
     def get_sliding_window(self, key: str, expiry: int) -> SlidingWindow:
-        """Return hits and remaining seconds of the previous window, and of the current one until it stops to count."""
+        """Return the hits of the previous window and the seconds until they no longer count, then the same for the
+        current window.
+        """
         now = time.time()
         (previous_id, current_id), current_start = self._sliding_ids(key, expiry, now)
         previous, current = self._read(previous_id, now)[0], self._read(current_id, now)[0]
         return _sliding_window(previous, current, current_start, expiry, now)
 
     def clear_sliding_window(self, key: str, expiry: int) -> None:
-        """Forget both windows."""
+        """Delete the previous and the current window."""
         for item_id in self._sliding_ids(key, expiry, time.time())[0]:
             self._delete(item_id)
 
     def check(self) -> bool:
-        """Tell whether the table can be read."""
+        """Return whether the table can be read."""
         try:
             self._read("check", time.time())
         except self._errors:
@@ -164,7 +172,7 @@ class DynamoDBStorage(Storage, SlidingWindowCounterSupport, TimestampedSlidingWi
         return True
 
     def reset(self) -> int | None:
-        """Delete every item and return how many there were. Needs to be allowed Scan and DeleteItem."""
+        """Delete every item and return how many there were. This needs permission for Scan and DeleteItem."""
         pages = self._client.get_paginator("scan").paginate(TableName=self._table, ProjectionExpression="id")
         ids = [item["id"]["S"] for page in pages for item in page["Items"]]
         for item_id in ids:
@@ -173,7 +181,7 @@ class DynamoDBStorage(Storage, SlidingWindowCounterSupport, TimestampedSlidingWi
         return len(ids)
 
     def clear(self, key: str) -> None:
-        """Forget the fixed window of this key."""
+        """Delete the fixed window of this key."""
         self._ends.pop(key, None)
         self._delete(self._id(key, time.time()))
 
@@ -189,14 +197,14 @@ class DynamoDBStorage(Storage, SlidingWindowCounterSupport, TimestampedSlidingWi
         return (self._id(previous, start - expiry), self._id(current, start)), start
 
     def _read(self, item_id: str, now: float) -> tuple[int, float]:
-        """Return hits and end of a window; none, and now, when it ended."""
+        """Return hits and end of a window, or 0 and now if it has ended."""
         item = self._client.get_item(TableName=self._table, Key={"id": {"S": item_id}}, ConsistentRead=True).get("Item")
         if not item or float(item["ends_at"]["N"]) <= now:
             return 0, now
         return int(item["hits"]["N"]), float(item["ends_at"]["N"])
 
     def _update(self, item_id: str, update: str, condition: str, values: dict[str, Any]) -> dict[str, Any]:
-        """Return the item as written."""
+        """Return the attributes after the write; raises ConditionalCheckFailedException with the old ones."""
         return self._client.update_item(
             TableName=self._table,
             Key={"id": {"S": item_id}},

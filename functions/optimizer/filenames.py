@@ -1,4 +1,4 @@
-"""Names of files as people chose them, made safe for a header, a disk and a line of text."""
+"""Makes the file names that people choose safe for a header, a disk and a line of text."""
 
 import re
 import unicodedata
@@ -7,12 +7,12 @@ from urllib.parse import quote
 
 MAX_STEM_BYTES = 80  # in UTF-8; disks take 255 for the whole name, and S3 2 KB for all metadata
 MAX_MARKS = 8  # accents on one character; Tibetan has up to six
-# Names that Windows keeps for devices, with any extension (Microsoft, "Naming Files, Paths, and Namespaces").
+# Names that Windows reserves for devices, with any extension (Microsoft, "Naming Files, Paths, and Namespaces").
 _RESERVED = re.compile(r"(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])")
 
 
 def display_name(name: str) -> str:
-    """Return the name to say in a sentence: without folders, controls and direction marks, 100 characters at most."""
+    """Return the name as messages show it: without folders, controls and direction marks, at most 100 characters."""
     base = re.split(r"[/\\]", name[-1_000:])[-1]
     return "".join(_readable(unicodedata.normalize("NFC", base)))[-100:].strip() or "image"
 
@@ -29,7 +29,7 @@ def _readable(name: str) -> Iterator[str]:
 
 
 def safe_stem(name: str) -> str:
-    """Return the name without its extension, as any disk takes it; "image" when nothing is left."""
+    """Return the name without its extension, valid on any disk, or "image" if nothing is left."""
     base = display_name(name)
     name, dot, extension = base.rpartition(".")
     stem = re.sub(r'[<>:"|?*%;]', "_", name if dot else extension)
@@ -38,6 +38,6 @@ def safe_stem(name: str) -> str:
 
 
 def content_disposition(filename: str) -> str:
-    """Return the header that offers a download under this name (RFC 6266): in plain ASCII, and in full (RFC 8187)."""
+    """Return the Content-Disposition value (RFC 6266) for a download of this name: in ASCII, and in full (RFC 8187)."""
     ascii_name = "".join(c if c.isascii() and c not in '"\\' else "_" for c in filename)
     return f"attachment; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(filename, safe='')}"

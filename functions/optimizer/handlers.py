@@ -1,8 +1,8 @@
-"""The Lambda entry points. They live as long as the process, so what they share is built once, here."""
+"""The Lambda entry points. What they share is built here, once for the life of the process."""
 
 import gc
 
-gc.disable()  # what is imported stays; looking for garbage in it takes a tenth of the cold start
+gc.disable()  # imported objects stay; searching them for garbage takes a tenth of the cold start
 
 import json
 import logging
@@ -24,19 +24,19 @@ from optimizer.worker import workers
 log = logging.getLogger(__name__)
 log_as_json()
 
-if os.environ.get("_HANDLER") != "optimizer.handlers.sweep":  # Lambda's own; a sweep works on no image
-    workers.start()  # it imports what it needs while this process does
+if os.environ.get("_HANDLER") != "optimizer.handlers.sweep":  # Lambda sets _HANDLER; a sweep works on no images
+    workers.start()  # its imports run while this process does its own
 
 config = Config.from_env()
 store = TempStore.connect(config)
 app = create_app(config, store)
 
-gc.freeze()  # nor is it looked through later
+gc.freeze()  # later collections skip the imported objects, too
 gc.enable()
 
 
 def api(event: object, context: object) -> dict[str, Any]:
-    """Answer one API Gateway event (payload 1.0). Whatever the event holds, the invocation does not fail."""
+    """Answer one API Gateway event (payload 1.0). The invocation never fails, whatever the event holds."""
     try:
         request = _readable(event)
     except (TypeError, ValueError, AttributeError) as error:
@@ -44,16 +44,17 @@ def api(event: object, context: object) -> dict[str, Any]:
         return _answer(UnreadableRequest("Send an HTTP request whose path, headers and body can be read."))
     try:
         answer: dict[str, Any] = awsgi.response(app, request, context)
-    except Exception:  # the adapter's, since the app answers its own; the invocation must not fail
+    except Exception:  # from the adapter, since the app answers its own errors; the invocation must not fail
         log.exception("the adapter failed")
         return _answer(InternalError("Something went wrong on our side. Try again in a moment."))
     return answer | {"statusCode": int(answer["statusCode"])}  # aws-wsgi makes it a string
 
 
 def sweep(event: dict[str, Any], context: object) -> dict[str, int]:
-    """Delete what is older than the retention allows; runs on a schedule, with any event.
+    """Delete objects that are older than the retention allows, and return how many. A schedule calls it; the event is
+    ignored.
 
-    An exception is the way to tell: it is logged, and an alarm watches for it.
+    It reports a failure by raising: the exception is logged, and an alarm watches for it.
     """
     deleted = store.sweep(datetime.now(UTC))
     log.info("swept", extra={"fields": {"deleted": deleted}})
@@ -61,9 +62,9 @@ def sweep(event: dict[str, Any], context: object) -> dict[str, int]:
 
 
 def _readable(event: object) -> dict[str, Any]:
-    """Return the event with all that aws-wsgi reads.
+    """Return an event that has every field that aws-wsgi reads.
 
-    Raises TypeError, ValueError or AttributeError when it cannot be a request.
+    Raises TypeError, ValueError or AttributeError if the event is not an HTTP request.
     """
     if not (
         isinstance(event, dict) and isinstance(event.get("httpMethod"), str) and isinstance(event.get("path"), str)
@@ -73,12 +74,12 @@ def _readable(event: object) -> dict[str, Any]:
     if event.get("isBase64Encoded"):
         b64decode(body, validate=True)
     else:
-        body.encode()  # a lone surrogate is no UTF-8
+        body.encode()  # raises on a lone surrogate, which UTF-8 cannot encode
     return {
         "httpMethod": event["httpMethod"],
-        "path": unquote_to_bytes(event["path"]).decode("latin-1"),  # PEP 3333; the gateway passes it undecoded
+        "path": unquote_to_bytes(event["path"]).decode("latin-1"),  # as PEP 3333 asks; the gateway does not decode it
         "headers": {str(name): str(value) for name, value in (event.get("headers") or {}).items()},
-        "queryStringParameters": {},  # no route reads any
+        "queryStringParameters": {},  # no route reads the query
         "requestContext": event.get("requestContext") or {},
         "body": body,
         "isBase64Encoded": bool(event.get("isBase64Encoded")),

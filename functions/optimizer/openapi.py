@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of every route, made from the declarations that the code itself works with."""
+"""The OpenAPI 3.1 document of every route, made from the same declarations that the code uses."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ MEDIA_TYPE = {"type": "string", "enum": [encoder.MEDIA_TYPE for encoder in ENCOD
 
 
 def document() -> Json:
-    """Return the whole document."""
+    """Return the whole document as JSON can hold it."""
     return {
         "openapi": "3.1.0",
         "info": {
@@ -44,7 +44,7 @@ def document() -> Json:
                 "post": _operation(
                     "optimizeUpload",
                     "Optimize an uploaded image",
-                    {"200": _json_answer("What was made and where it is.", _ref("Result"))},
+                    {"200": _json_answer("The result, and a link to it.", _ref("Result"))},
                     errors=(404, 409, 413, 415, 422, 429, 503),
                     body=_ref("Settings"),
                     body_required=False,
@@ -54,7 +54,7 @@ def document() -> Json:
                 "post": _operation(
                     "discard",
                     "Delete sources and results",
-                    {"204": {"description": "They are gone, also when they were before."}},
+                    {"204": {"description": "They are deleted, or there was nothing to delete."}},
                     errors=(413, 422, 503),
                     body=_ref("Ids"),
                     body_types=("application/json", "text/plain"),
@@ -64,7 +64,7 @@ def document() -> Json:
                 "get": _operation(
                     "describeSettings",
                     "Settings, presets and limits",
-                    {"200": _json_answer("A JSON Schema with presets and limits beside it.", {"type": "object"})},
+                    {"200": _json_answer("A JSON Schema, with presets and limits added.", {"type": "object"})},
                 )
             },
             "/api/openapi.json": {
@@ -76,7 +76,7 @@ def document() -> Json:
                 "get": _operation(
                     "health",
                     "Whether the API answers",
-                    {"200": _json_answer("It does.", _object({"status": {"const": "ok"}, "version": TEXT}))},
+                    {"200": _json_answer("It answers.", _object({"status": {"const": "ok"}, "version": TEXT}))},
                 )
             },
         },
@@ -130,7 +130,7 @@ def _schemas() -> Json:
                 "metadata_removed": _array(TEXT),
                 "warnings": _array(_object({"code": TEXT, "detail": TEXT})),
             },
-            {"target_reached": FLAG | {"description": "Only where target_bytes was asked for."}},
+            {"target_reached": FLAG | {"description": "Only present if target_bytes was set."}},
         ),
         "Problem": {
             "type": "object",

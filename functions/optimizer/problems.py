@@ -1,22 +1,24 @@
-"""What a client can cause, each with a status; the app renders them as application/problem+json (RFC 9457)."""
+"""The errors that a client can cause, each with an HTTP status. The app sends them as application/problem+json
+(RFC 9457).
+"""
 
 from typing import ClassVar, TypedDict
 
 
 class FieldError(TypedDict):
-    """What is wrong with one field of a request."""
+    """One field of a request, and what is wrong with it."""
 
     field: str
     detail: str
 
 
 class Problem(Exception):
-    """A refusal that the client caused and can act on. `detail` is one sentence that says what to do."""
+    """An error that the client caused and can fix. `detail` says what is wrong and what to do."""
 
     status: ClassVar[int]
     code: ClassVar[str]
     title: ClassVar[str]
-    retry_after: ClassVar[int | None] = None  # seconds, where trying again helps
+    retry_after: ClassVar[int | None] = None  # seconds; set where trying again helps
 
     def __init__(self, detail: str, errors: list[FieldError] | None = None) -> None:
         super().__init__(detail)
@@ -78,7 +80,7 @@ class UnknownUpload(Problem):
 
 
 class SourceChanged(Problem):
-    status, code, title = 409, "source_changed", "The upload was replaced meanwhile"
+    status, code, title = 409, "source_changed", "The upload was replaced in the meantime"
 
 
 class UnknownClient(Problem):
@@ -105,7 +107,7 @@ class Busy(Problem):
 
 
 class InternalError(Problem):
-    """Our bug. It is no client's doing, but the client is told in the same form."""
+    """A bug of ours. The client did not cause it, but gets it in the same form."""
 
     status, code, title = 500, "internal_error", "Internal server error"
 

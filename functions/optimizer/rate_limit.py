@@ -1,4 +1,4 @@
-"""Who a client is, and how many requests it may make."""
+"""Identifies clients, and limits how many requests each may make."""
 
 import time
 from collections.abc import Callable
@@ -20,9 +20,9 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 class RequestStorage(DynamoDBStorage):
-    """Tells within a request what its own hit saw, so that the headers cost no further calls."""
+    """Remembers, within a request, the window that its own hit saw. So the headers cost no further calls."""
 
-    STORAGE_SCHEME = ["dynamodb"]  # noqa: RUF012  # takes the scheme over
+    STORAGE_SCHEME = ["dynamodb"]  # noqa: RUF012  # replaces DynamoDBStorage for this scheme
 
     def acquire_sliding_window_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         try:
@@ -40,11 +40,10 @@ class RequestStorage(DynamoDBStorage):
 
 
 def create_limiter(config: Config) -> Limiter:
-    """Return the limiter. Its window moves: in memory and Redis no span of its length lets through more than the limit,
-    in DynamoDB about that many, see there.
+    """Return the limiter, with a moving window. In memory and in Redis, no span as long as the window admits more than
+    the limit. In DynamoDB it is about the limit, see `DynamoDBStorage`.
 
-    When the storage is down, each instance counts in
-    its own memory until it is back.
+    While the storage is down, each instance counts in its own memory.
     """
     scheme = config.ratelimit_storage_uri.partition(":")[0]
     options: dict[str, Any] = {"wrap_exceptions": True}
@@ -62,7 +61,7 @@ def create_limiter(config: Config) -> Limiter:
 
 
 def _impatient_redis() -> dict[str, Any]:
-    """Return the options that make a Redis that hangs fail as quickly as one that refuses; its own wait for ever."""
+    """Return options that make a Redis that hangs fail soon. With the default options, a call would wait for ever."""
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
@@ -74,7 +73,7 @@ def _impatient_redis() -> dict[str, Any]:
 
 
 def count_by(limiter: Limiter, rate_limit: str) -> Callable[[View], View]:
-    """Return a decorator of routes that share one count."""
+    """Return a decorator for routes. All decorated routes share one count per client."""
     limited = limiter.shared_limit(rate_limit, scope="api")
 
     def decorate(view: View) -> View:
@@ -82,11 +81,11 @@ def count_by(limiter: Limiter, rate_limit: str) -> Callable[[View], View]:
 
         @wraps(view)
         def identify_and_count(*args: Any, **names: Any) -> Any:
-            g.client = client_key()  # the limiter would take its exception for one of the storage
+            g.client = client_key()  # outside the limiter, which would treat UnknownClient as a storage error
             try:
                 return limited_view(*args, **names)
             except StorageError:
-                # Another thread found the storage down first, and only that one's request was counted in memory.
+                # Another thread noticed first that the storage is down. Only its request was counted in memory.
                 return limited_view(*args, **names)
 
         return cast(View, identify_and_count)
@@ -95,15 +94,15 @@ def count_by(limiter: Limiter, rate_limit: str) -> Callable[[View], View]:
 
 
 def is_falling_back(limiter: Limiter) -> bool:
-    """Tell whether the storage is down, so that this instance counts for itself."""
+    """Return whether the storage is down, so that this instance counts on its own."""
     return limiter.limiter.storage is not limiter.storage
 
 
 def client_key() -> str:
-    """Return the address that a client cannot choose: an IPv4 address, or the /64 network of an IPv6 one.
+    """Return the client's address, from a source it cannot forge: an IPv4 address, or the /64 network of an IPv6 one.
 
-    Under API Gateway that is `sourceIp`; aws-wsgi takes REMOTE_ADDR from X-Forwarded-For, which the client writes.
-    Raises UnknownClient when the gateway names none.
+    Behind API Gateway that is `sourceIp`. REMOTE_ADDR would not do: aws-wsgi takes it from X-Forwarded-For, which the
+    client writes. Raises UnknownClient if the gateway gives no address.
     """
     event = request.environ.get("awsgi.event")
     address = request.remote_addr if event is None else _source_ip(event)
@@ -124,13 +123,16 @@ def _source_ip(event: dict[str, object]) -> str | None:
 
 
 def quota_headers(limiter: Limiter) -> dict[str, str]:
-    """Return RateLimit-Limit, -Remaining and -Reset (seconds) for a counted request, nothing for any other."""
+    """Return RateLimit-Limit, -Remaining and -Reset (seconds) for a counted request, and Retry-After if it was refused.
+
+    Any other request gets none.
+    """
     current = limiter.current_limit
     if current is None:
         return {}
     item: RateLimitItem = current.limit
     reset_at, remaining = current.window
-    seconds = max(1, int(reset_at - time.time()) + 1)  # at the very end of the window it still counts
+    seconds = max(1, int(reset_at - time.time()) + 1)  # at its very last moment, the window still counts
     headers = {
         "RateLimit-Limit": str(item.amount),
         "RateLimit-Remaining": str(remaining),

@@ -1,4 +1,4 @@
-"""Every option a user can choose, declared once: validation, JSON Schema, API document and form read it from here."""
+"""Every option that a user can choose, declared once. Validation, JSON Schema, API document and form read it here."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from optimizer.problems import FieldError, InvalidSettings
 
 JsonSchema = dict[str, Any]
 
-MAX_ERRORS = 20  # that one answer names
+MAX_ERRORS = 20  # in one answer
 
 
 def _integer(title: str, low: int, high: int, default: int, group: str, description: str, unit: str = "") -> int:
@@ -55,19 +55,19 @@ def _declare(
 FORMATS = {ORIGINAL: "Original"} | {name: encoder.TITLE for name, encoder in ENCODERS.items()} | {SMALLEST: "Smallest"}
 
 AUTO_QUALITIES = {"off": "Off", "high": "High", "balanced": "Balanced", "small": "Small"}
-SIMILARITIES = {"high": 90, "balanced": 80, "small": 65}  # what they aim at; SSIMULACRA2, where 90 cannot be told apart
+SIMILARITIES = {"high": 90, "balanced": 80, "small": 65}  # goals in SSIMULACRA2; at 90 people see no difference
 AIMS = ", ".join(f"{name} {score}" for name, score in SIMILARITIES.items())
 
 
-# One line each, however long: adding a setting is adding its line here and its step in imaging/steps.py.
+# One line each, however long. To add a setting, add its line here and its step in imaging/steps.py.
 # fmt: off
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The user's choice for one result. Build it with `Settings.parse`, which checks every bound."""
 
-    format: str = _choice("Format", FORMATS, "format", "Original keeps that of the source; smallest takes whatever needs the fewest bytes for equal similarity.")
+    format: str = _choice("Format", FORMATS, "format", "Original keeps the source's format; smallest picks the one that needs the fewest bytes at equal similarity.")
     quality: float = _integer("Quality", 1, 100, 85, "size", "Lower is smaller. JPEG is capped at 95; PNG below 100 uses a palette where it holds this quality.")
-    auto_quality: str = _choice("Auto quality", AUTO_QUALITIES, "size", f"Finds the quality at which the result looks alike: {AIMS} of SSIMULACRA2.")
+    auto_quality: str = _choice("Auto quality", AUTO_QUALITIES, "size", f"Finds the quality at which the result looks like the source: {AIMS} of SSIMULACRA2.")
     target_bytes: int | None = _optional_integer("Target size", 1_000, MAX_UPLOAD_BYTES, "size", "Finds the best quality whose file is no larger.", "bytes")
     lossless: bool = _boolean("Lossless", False, "options", "Keeps every pixel exactly (WebP and PNG).")
     resize_percent: int = _integer("Resize", 10, 200, 100, "size", "Scales both sides and keeps the aspect.", "%")
@@ -78,14 +78,14 @@ class Settings:
     contrast: int = _integer("Contrast", -100, 100, 0, "adjust", "Above 0 is stronger, below 0 flatter.")
     auto_orient: bool = _boolean("Auto-orient", True, "options", "Turns the pixels upright; when off, the orientation tag is kept.")
     strip_metadata: bool = _boolean("Strip metadata", True, "options", "Removes camera, location, date and comments; colours stay right.")
-    background: str = _color("Background", "#ffffff", "options", "What transparency is laid on when the format has none.")
+    background: str = _color("Background", "#ffffff", "options", "Fills transparent areas when the format has no transparency.")
     # fmt: on
 
     @classmethod
     def parse(cls, payload: object) -> "Settings":
         """Check a decoded JSON body and return the settings it asks for.
 
-        Raises InvalidSettings naming every field that is unknown or out of bounds.
+        Raises InvalidSettings, which names the fields that are unknown or out of bounds, at most MAX_ERRORS of them.
         """
         if not isinstance(payload, dict):
             raise InvalidSettings("Send the settings as one JSON object, for example {\"quality\": 80}.")
@@ -103,7 +103,7 @@ class Settings:
         return cls(**values)
 
     def digest(self, etag: str = "") -> str:
-        """Return 32 hex digits that name these settings, in whatever order they were sent, for the source of this etag."""
+        """Return 32 hex digits that identify these settings for the source with this etag, in whatever order they came."""
         canonical = json.dumps([etag, asdict(self)], sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:32]
 
@@ -136,7 +136,7 @@ def json_schema() -> JsonSchema:
 
 
 def _check(name: str, value: object) -> object:
-    """Return the value as the setting holds it, or raise ValueError saying what would be right."""
+    """Return the value in the setting's own type; raises ValueError with a sentence that says what is allowed."""
     schema = PROPERTIES.get(name)
     if schema is None:
         raise ValueError(f"There is no such setting. The settings are: {', '.join(PROPERTIES)}.")
@@ -155,7 +155,7 @@ def _check(name: str, value: object) -> object:
     if value is None and "null" in schema["type"]:
         return None
     low, high = schema["minimum"], schema["maximum"]
-    # JSON knows one kind of number, so 80.0 is the whole number 80; true is not the number 1.
+    # JSON has one kind of number, so 80.0 is the whole number 80. But true is not the number 1.
     whole = isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1
     if not whole or not low <= cast(float, value) <= high:
         raise ValueError(f"Give a whole number from {low} to {high}.")

@@ -1,4 +1,4 @@
-"""The temp store on S3: sources under uploads/, results under results/, and nothing that stays."""
+"""The temp store on S3: sources under uploads/, results under results/. Nothing in it is permanent."""
 
 import json
 import logging
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef, ObjectIdentifierTypeDef
 
 UPLOADS, RESULTS = "uploads/", "results/"
-# A call that fails does so within 5 seconds, as botocore waits up to one between its attempts.
+# A call that fails does so within 5 seconds, since botocore waits up to a second between its attempts.
 CONNECT_SECONDS, ANSWER_SECONDS, ATTEMPTS = 1, 2, 2
 READ_SECONDS = 8  # for all of a source; 25 MB take half a second within a region
-MAX_CLOCK_DIFFERENCE = timedelta(minutes=5)  # S3 refuses signatures from 15 on
+MAX_CLOCK_DIFFERENCE = timedelta(minutes=5)  # S3 refuses signatures that are 15 minutes off
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class StoredSource:
-    """A source that is there: its version, and the name its owner knows it by, without folders and extension."""
+    """An uploaded source. `etag` is its version; `stem` is its file name without folders and extension."""
 
     etag: str
     stem: str
@@ -47,33 +47,33 @@ class StoredSource:
 
 
 class TempStore:
-    """Objects of one bucket that live for minutes. `client` calls S3, `public_client` signs what the browser calls."""
+    """The objects of one bucket, which live for minutes. `client` calls S3, `public_client` signs browser links."""
 
     def __init__(self, client: "S3Client", public_client: "S3Client", bucket: str, retention_minutes: int) -> None:
         self._client = client
         self._public_client = public_client
         self._bucket = bucket
-        # The sweep runs every few minutes: taking what is older than two thirds keeps the promise for the rest.
+        # The sweep runs every few minutes. It deletes after two thirds of the retention, so that nothing outlives it.
         self._retention = timedelta(minutes=retention_minutes)
         self._max_age = self._retention * 2 / 3
 
     @classmethod
     def connect(cls, config: Config) -> Self:
-        """Build the store with its S3 clients. Calls nothing yet."""
+        """Build the store with its S3 clients. This does not call S3 yet."""
         client = _s3_client(config.aws_region, config.s3_endpoint_url)
         public_url = config.s3_public_endpoint_url or config.s3_endpoint_url
         public_client = client if public_url == config.s3_endpoint_url else _s3_client(config.aws_region, public_url)
         return cls(client, public_client, config.temp_bucket, config.retention_minutes)
 
     def presign_upload(self, name: str, media_type: str) -> dict[str, Any]:
-        """Return a new upload's id and the form that the browser posts to S3; the policy allows just this upload."""
+        """Return a new upload's id and the form that the browser posts to S3. Its policy allows only this upload."""
         upload_id = secrets.token_hex(16)
         fields = {"Content-Type": media_type, "x-amz-meta-name": quote(safe_stem(name))}
         form = self._public_client.generate_presigned_post(
             self._bucket,
             UPLOADS + upload_id,
             Fields=dict(fields),
-            # boto3 signs only the conditions it is given, so each field is named again.
+            # boto3 signs only the conditions that it gets, so each field is named here again.
             Conditions=[
                 *({key: value} for key, value in fields.items()),
                 ["content-length-range", 1, MAX_UPLOAD_BYTES],
@@ -90,23 +90,24 @@ class TempStore:
         }
 
     def find_source(self, upload_id: str) -> StoredSource:
-        """Tell of the uploaded file.
+        """Return what S3 knows about the uploaded file.
 
-        Raises UnknownUpload when there is none or its retention has ended, UploadTooLarge when S3 was made to take more
-        than its policy allows.
+        Raises UnknownUpload if there is none or its retention has ended, and UploadTooLarge if S3 accepted more than
+        the policy allows.
         """
         head = self._head(UPLOADS + upload_id)
         if head is None or head["LastModified"] + self._retention <= datetime.now(UTC):
             raise _unknown_upload()
         if head["ContentLength"] > MAX_UPLOAD_BYTES:
             raise UploadTooLarge(f"The limit is {MAX_UPLOAD_BYTES // 2**20} MB. Send a smaller file.")
-        stem = safe_stem(unquote(head["Metadata"].get("name", "")) + ".")  # what is stored has lost its extension
+        stem = safe_stem(unquote(head["Metadata"].get("name", "")) + ".")  # the stored name has no extension any more
         return StoredSource(head["ETag"], stem, head["LastModified"] + self._retention)
 
     def read_source(self, upload_id: str, etag: str) -> bytes:
         """Return the uploaded bytes of this version.
 
-        Raises UnknownUpload or SourceChanged when it is gone, StorageUnavailable when they do not come in time.
+        Raises UnknownUpload if the source is gone, SourceChanged if it was replaced, and StorageUnavailable if the
+        bytes do not arrive within READ_SECONDS.
         """
         ends = monotonic() + READ_SECONDS
         body = self._open(upload_id, etag)
@@ -120,22 +121,23 @@ class TempStore:
             return self._client.get_object(Bucket=self._bucket, Key=UPLOADS + upload_id, IfMatch=etag)["Body"]
         except ClientError as error:
             if _status(error) == HTTPStatus.PRECONDITION_FAILED:
-                raise SourceChanged("The upload was replaced meanwhile. Optimize it again.") from error
+                raise SourceChanged("The upload was replaced in the meantime. Optimize it again.") from error
             if _is_missing(error):
                 raise _unknown_upload() from error
             raise
 
     def find_record(self, upload_id: str, digest: str) -> dict[str, Any] | None:
-        """Return what `save_result` kept for these settings, or None."""
+        """Return the record that `save_result` stored for these settings, or None."""
         head = self._head(f"{RESULTS}{upload_id}/{digest}")
         return head and json.loads(head["Metadata"]["record"])
 
     def save_result(self, upload_id: str, digest: str, data: bytes, record: dict[str, Any]) -> None:
-        """Keep a result with the record that describes it (its `media_type`, `filename` and what else is in it).
+        """Store a result with the record that describes it (`media_type`, `filename` and more).
 
-        Both are one object, so that neither is ever found without the other. S3 takes 2 KB of metadata.
-        Raises UnknownUpload, and keeps nothing, when the upload was discarded meanwhile: either discard found the
-        result, since it deletes the source first, or the source is found missing here.
+        Both are in one object, the record as its metadata, so neither can exist without the other. S3 allows 2 KB of
+        metadata. Raises UnknownUpload, and stores nothing, if the upload was discarded in the meantime. No result is
+        left over: discard deletes the source first, so either discard sees the result, or this sees that the source is
+        missing.
         """
         key = f"{RESULTS}{upload_id}/{digest}"
         self._client.put_object(
@@ -152,9 +154,9 @@ class TempStore:
             raise _unknown_upload()
 
     def presign_download(self, upload_id: str, digest: str, kept_until: datetime) -> dict[str, str]:
-        """Return `url`, a link to a saved result that outlives no retention, and `expires_at`.
+        """Return `url`, a link to a saved result, and `expires_at`. The link expires with the retention at the latest.
 
-        Raises UnknownUpload when that has ended.
+        Raises UnknownUpload if the retention has ended.
         """
         left = int((kept_until - datetime.now(UTC)).total_seconds())
         if left < 1:
@@ -165,21 +167,22 @@ class TempStore:
         return {"url": url, "expires_at": _seconds_from_now(seconds)}
 
     def discard(self, upload_ids: list[str]) -> None:
-        """Delete the sources and all results of these uploads. Deleting what is not there is no error."""
-        self._delete([UPLOADS + each for each in upload_ids])  # first, see save_result
+        """Delete the sources and all results of these uploads. It is no error if they do not exist."""
+        self._delete([UPLOADS + each for each in upload_ids])  # before the results, see save_result
         self._delete([obj["Key"] for each in upload_ids for obj in self._list(f"{RESULTS}{each}/")])
 
     def sweep(self, now: datetime) -> int:
         """Delete every object older than two thirds of the retention, and return how many there were.
 
-        The results of an upload go with its source, also younger ones: the promise counts from the upload.
-        Raises StorageUnavailable when S3 did not delete all of them; the next sweep tries again.
+        Results are deleted with their source, even if they are younger: the retention counts from the upload.
+        Raises StorageUnavailable if S3 did not delete all of them; the next sweep tries again.
         """
 
         def is_old(obj: Any) -> bool:
             return bool(now - obj["LastModified"] > self._max_age)
 
-        # Listed first: a result that has no source by then is what a discard that failed halfway has left.
+        # Results are listed first. A result whose source is missing afterwards is left from a discard that failed
+        # halfway.
         results = list(self._list(RESULTS))
         sources = list(self._list(UPLOADS))
         young = {obj["Key"].removeprefix(UPLOADS) for obj in sources if not is_old(obj)}
@@ -202,7 +205,7 @@ class TempStore:
 
     def _delete(self, keys: list[str]) -> None:
         errors = []
-        for start in range(0, len(keys), 1_000):  # S3 takes a thousand a call
+        for start in range(0, len(keys), 1_000):  # S3 deletes at most a thousand per call
             objects: list[ObjectIdentifierTypeDef] = [{"Key": key} for key in keys[start : start + 1_000]]
             answer = self._client.delete_objects(Bucket=self._bucket, Delete={"Objects": objects, "Quiet": True})
             errors += answer.get("Errors", [])
@@ -212,15 +215,15 @@ class TempStore:
 
 
 def _s3_client(region: str, endpoint_url: str | None) -> "S3Client":
-    return boto3.client(  # of the default session, which the counters share; a second one takes 100 ms to build
+    return boto3.client(  # of the default session, which the counters share; a second session takes 100 ms to build
         "s3",
         region_name=region,
         endpoint_url=endpoint_url,
         config=ClientConfig(
-            signature_version="s3v4",  # presigned links are SigV2 otherwise
+            signature_version="s3v4",  # without it presigned links are SigV2
             s3={
                 "addressing_style": "path" if endpoint_url else "virtual",
-                # Else us-east-1 is s3.amazonaws.com: another name than the bucket's own, which the page's policy knows.
+                # Without it us-east-1 is s3.amazonaws.com; the page's policy allows only the bucket's regional host.
                 "us_east_1_regional_endpoint": "regional",
             },
             connect_timeout=CONNECT_SECONDS,
@@ -231,12 +234,12 @@ def _s3_client(region: str, endpoint_url: str | None) -> "S3Client":
 
 
 def _all_of(body: "StreamingBody", ends: float) -> bytes:
-    """Return what the body holds; raises StorageUnavailable when it does not end by then."""
-    # A part is read until it is full: each wait for the next bytes is bounded, but not how many there are.
+    """Return all bytes of the body; raises StorageUnavailable if they do not arrive before `ends` (monotonic)."""
+    # Each part is read until it is full. The timeout bounds each wait for more bytes, but not the number of waits.
     watch = Timer(max(0, ends - monotonic()), _give_up, [body])
     watch.start()
     try:
-        with body:  # whose own name for itself would not check the length
+        with body:  # not `as`: its __enter__ returns the raw stream, which does not check the length
             return b"".join(body.iter_chunks(2**16))
     except ReadTimeoutError as error:
         if monotonic() >= ends:
@@ -247,7 +250,7 @@ def _all_of(body: "StreamingBody", ends: float) -> bytes:
 
 
 def _give_up(body: "StreamingBody") -> None:
-    with suppress(AttributeError):  # it just ended
+    with suppress(AttributeError):  # the body has just ended
         body.set_socket_timeout(0.001)
 
 
@@ -256,7 +259,11 @@ def _status(error: ClientError) -> int:
 
 
 def _is_missing(error: ClientError) -> bool:
-    """Tell whether the object is not there; S3 says 403 for that where listing is not allowed, or to a wrong clock."""
+    """Return whether the object is missing.
+
+    S3 answers 403 for a missing object if the caller may not list the bucket. It also does so if the caller's clock is
+    wrong; that is logged, and does not count as missing.
+    """
     if _status(error) == HTTPStatus.FORBIDDEN:
         said = error.response["ResponseMetadata"].get("HTTPHeaders", {}).get("date")
         off = datetime.now(UTC) - parsedate_to_datetime(said) if said else timedelta()
@@ -268,8 +275,8 @@ def _is_missing(error: ClientError) -> bool:
 
 
 def storage_unavailable() -> StorageUnavailable:
-    """Return the problem of a request that S3 did not serve."""
-    return StorageUnavailable("The storage does not answer as it should. Try again in a few seconds.")
+    """Return the problem for a request that S3 did not serve."""
+    return StorageUnavailable("The storage does not work at the moment. Try again in a few seconds.")
 
 
 def _unknown_upload() -> UnknownUpload:

@@ -1,5 +1,5 @@
-"""What an operator sees: one JSON line a request, with the time of each stage, and metrics in CloudWatch's embedded
-metric format. A line holds no file name, no address, no link and no upload id.
+"""Writes what an operator sees: one JSON line per request, with the time of each stage, and metrics in CloudWatch's
+embedded metric format. A line contains no file name, no address, no link and no upload id.
 """
 
 import json
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class Record:
-    """What is known of one request so far."""
+    """What is known about one request so far."""
 
     def __init__(self, request_id: str, function_name: str | None) -> None:
         self.fields: dict[str, Any] = {"request_id": request_id}
@@ -31,12 +31,12 @@ _warned_at: dict[str, float] = {}
 
 
 def begin(request_id: str, function_name: str | None) -> None:
-    """Start the record of a request; metrics are counted for the function, and not at all without one."""
+    """Start the record of a request. Metrics count for this function; without a name, none are written."""
     _record.set(Record(request_id, function_name))
 
 
 def lap(stage: str) -> None:
-    """Say that this stage ended now; it began where the one before ended. Does nothing outside a request."""
+    """Note that this stage ends now. It began when the stage before it ended. Does nothing outside a request."""
     record = _record.get()
     if record:
         now = perf_counter()
@@ -45,13 +45,15 @@ def lap(stage: str) -> None:
 
 
 def stages() -> dict[str, float]:
-    """Return the milliseconds of the stages that have ended; none outside a request."""
+    """Return the stages that have ended, in milliseconds by name. Outside a request there are none."""
     record = _record.get()
     return record.stages if record else {}
 
 
 def add_stages(more: dict[str, float]) -> None:
-    """Add stages that another process has timed; the next one has what is left. Does nothing outside a request."""
+    """Add stages that another process has timed, in milliseconds. The next stage gets the rest of the time since the
+    last lap. Does nothing outside a request.
+    """
     record = _record.get()
     if record:
         record.stages |= more
@@ -92,7 +94,7 @@ def warn_now_and_then(message: str) -> None:
 
 
 def _embedded_metrics(record: Record) -> dict[str, Any]:
-    """Return what makes CloudWatch count metrics of a line.
+    """Return the fields of a line from which CloudWatch makes metrics.
 
     See "Specification: Embedded metric format" in the Amazon CloudWatch user guide.
     """
@@ -110,7 +112,7 @@ def _embedded_metrics(record: Record) -> dict[str, Any]:
 class JsonFormatter(logging.Formatter):
     """Formats a log record as one line of JSON, with the id of the request that it belongs to, and then `end`."""
 
-    # An upload's id is the permission for it; Gunicorn names the address of a request that it cannot read.
+    # Whoever knows an upload's id may use it. Gunicorn logs the address of a request that it cannot parse.
     _SECRET = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])|\?[^\s\"]*X-Amz-[^\s\"]*|\bip=[^\s\"]*")
 
     def __init__(self, end: str = "") -> None:
@@ -128,10 +130,10 @@ class JsonFormatter(logging.Formatter):
 
 
 def log_as_json() -> None:
-    """Make every logger of the process write JSON: the handler that Lambda installed, or one to standard error."""
+    """Make every logger of the process write JSON, through the handler that Lambda installed or to standard error."""
     root = logging.getLogger()
     for handler in root.handlers:
-        handler.setFormatter(JsonFormatter(end="\n"))  # Lambda's own ends no line
+        handler.setFormatter(JsonFormatter(end="\n"))  # Lambda's handler adds no line end
     if not root.handlers:
         root.addHandler(logging.StreamHandler())
         root.handlers[0].setFormatter(JsonFormatter())

@@ -88,7 +88,7 @@ def test_no_size_is_estimated_while_it_stays_animated(open_visit: OpenVisit, url
 def test_a_quality_that_nobody_searches_for_stays_in_the_users_hand(open_visit: OpenVisit, url: str) -> None:
     visit = open_with(open_visit, url, quality=60, target_bytes=20_000)
 
-    told = "No quality is searched for an animation: it has the one you set."
+    told = "Pinch does not search for the quality of an animation. It used the one you set."
     expect(visit.page.get_by_text(told)).to_be_visible()
     expect(visit.result.locator(".found p")).to_have_count(0)
     expect(visit.slider("Quality")).to_be_enabled()

@@ -98,7 +98,7 @@ def test_what_the_conversion_cost_is_told(visit: Visit) -> None:
 
     visit.choose("JPEG")
 
-    expect(visit.page.get_by_text("Transparency was laid on the background colour.")).to_be_visible()
+    expect(visit.page.get_by_text("Transparent areas were filled with the background colour.")).to_be_visible()
 
 
 def test_without_live_preview_a_button_asks(visit: Visit) -> None:

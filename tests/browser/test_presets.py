@@ -215,8 +215,8 @@ def test_a_shared_link_brings_the_settings_to_the_next_visit_and_undo_brings_bac
     taker.page.goto("about:blank")
     taker.open(link)
 
-    expect(taker.page.locator("#toast")).to_contain_text("The settings of the link are used.")
-    expect(taker.page.get_by_role("status")).to_contain_text("The settings of the link are used.")
+    expect(taker.page.locator("#toast")).to_contain_text("The settings from the link are in use.")
+    expect(taker.page.get_by_role("status")).to_contain_text("The settings from the link are in use.")
     assert taker.page.url == url
     assert quality_sent(taker) == {"format": "webp", "quality": 42}
     taker.button("Undo").click()
@@ -234,7 +234,7 @@ def test_a_link_that_is_opened_in_the_running_page_changes_the_image_at_hand(vis
 
     expect(visit.link).to_have_attribute("download", "photo.png")
     visit.expect_done()
-    expect(visit.page.locator("#toast")).to_contain_text("The settings of the link are used.")
+    expect(visit.page.locator("#toast")).to_contain_text("The settings from the link are in use.")
     assert visit.page.url == url
     visit.button("Undo").click()
     expect(visit.link).to_have_attribute("download", "photo.jpg")

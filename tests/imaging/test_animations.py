@@ -380,7 +380,7 @@ def test_too_large_a_result_of_all_frames_is_refused_with_the_largest_percent(mo
     assert optimize(data, settings(resize_percent=150)).width == 150
     monkeypatch.setattr(Source, "load_frames", lambda _: pytest.fail("decoded"))
 
-    with pytest.raises(ResultTooLarge, match=r"Resize to 150 percent at the most.*for all frames together"):
+    with pytest.raises(ResultTooLarge, match=r"Resize to 150 percent at most.*for all frames together"):
         optimize(data, settings(resize_percent=151))
 
 

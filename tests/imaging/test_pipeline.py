@@ -808,7 +808,7 @@ def test_too_large_a_result_is_refused_with_the_largest_percent(percent: int, wi
     with pytest.raises(ResultTooLarge) as refusal:
         pipeline._checked_size(source, Settings(format="png", resize_percent=percent))
 
-    found = re.fullmatch(r"Resize to (\d+) percent at the most: the limit is 50 megapixels\.", refusal.value.detail)
+    found = re.fullmatch(r"Resize to (\d+) percent at most: the limit is 50 megapixels\.", refusal.value.detail)
     assert found
     largest = int(found[1])
     assert size(largest) <= MAX_PIXELS < size(largest + 1)
@@ -835,7 +835,7 @@ def test_a_side_that_the_format_cannot_hold_is_refused(upright: bool, format: st
     if side > MAX_PIXELS:
         return
 
-    with pytest.raises(ResultTooLarge, match=f"{ENCODERS[format].TITLE} holds {side} a side"):
+    with pytest.raises(ResultTooLarge, match=f"{ENCODERS[format].TITLE} allows {side} a side"):
         pipeline._checked_size(unread(side + 1, 1, exif), Settings(format=format, auto_orient=upright))
 
 

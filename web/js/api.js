@@ -1,4 +1,4 @@
-/** Speaks the HTTP contract; every failure comes out as a Failure that says what to tell the user. */
+/** Calls the HTTP API. Every failed request throws a Failure with what to tell the user. */
 
 /** @import {SettingsDocument, Values} from './form.js' */
 
@@ -17,7 +17,7 @@
 const IDS_PER_REQUEST = 100;
 const DEFAULT_RETRY_SECONDS = 10;
 
-/** An answer that is no success, or no answer at all (status 0). */
+/** An answer that is not a success, or no answer at all (status 0). */
 export class Failure extends Error {
   /**
    * @param {number} status
@@ -38,7 +38,7 @@ export class Failure extends Error {
 
 export class Api {
   #base;
-  /** @type {(remaining: number, reset: number) => void} what a counted answer says of the limit */
+  /** @type {(remaining: number, reset: number) => void} gets what a counted answer says about the limit */
   onQuota = () => {};
 
   /** @param {string} base */
@@ -46,10 +46,10 @@ export class Api {
     this.#base = base;
   }
 
-  /** Find out where the API is, and return it with the document that describes its settings. */
+  /** Find the API's address. Return the API and the document that describes its settings. */
   static async connect() {
     const config = await request('config.json', {}, json);
-    /** @type {SettingsDocument} Published beside the page, so that the first paint waits for no function. */
+    /** @type {SettingsDocument} If it is published with the page, the first paint does not wait for a function. */
     const document = config.settings ?? (await request(`${config.api_url}/api/settings`, {}, json));
     return { api: new Api(config.api_url), document };
   }
@@ -78,8 +78,8 @@ export class Api {
   }
 
   /**
-   * Discard while the page goes away: only a beacon still leaves then, or what is kept alive like one, and only as
-   * text without a preflight.
+   * Discard while the page is being closed. Only a beacon, or a fetch with keepalive, is still sent then; and only a
+   * text body needs no preflight.
    * @param {string[]} ids
    */
   discardOnLeave(ids) {
@@ -123,7 +123,7 @@ const json = (response) => (response.status === 204 ? Promise.resolve(null) : re
  * @param {string} url
  * @param {RequestInit} options
  * @param {(response: Response) => Promise<T>} read
- * @param {(response: Response) => void} [look] at every answer, also one that is no success
+ * @param {(response: Response) => void} [look] called with every answer, including failures
  * @returns {Promise<T>}
  */
 async function request(url, options, read, look = () => {}) {
@@ -137,7 +137,7 @@ async function request(url, options, read, look = () => {}) {
     throw new Failure(response.status, { ...problem, retryAfter });
   } catch (error) {
     options.signal?.throwIfAborted();
-    // fetch, and reading its answer, tell a lost connection by any of several errors.
+    // If the connection is lost, fetch and the reading of its answer throw various errors.
     throw error instanceof Failure ? error : new Failure(0, { detail: String(error) });
   }
 }
@@ -150,7 +150,7 @@ export const fetchBlob = (url, signal) =>
   request(url, { signal: signal ?? null }, (response) => response.blob());
 
 /**
- * Post a file to S3 as its ticket says. XMLHttpRequest, because fetch tells no progress.
+ * Post a file to S3 as its ticket says. It uses XMLHttpRequest because fetch does not report progress.
  * @param {Ticket} ticket
  * @param {File} file
  * @param {AbortSignal} signal
@@ -162,7 +162,7 @@ export function postForm(ticket, file, signal, onProgress) {
     signal.throwIfAborted();
     const form = new FormData();
     for (const [name, value] of Object.entries(ticket.fields)) form.append(name, value);
-    form.append('file', file); // S3 ignores every field behind the file
+    form.append('file', file); // S3 ignores all fields after the file
     const xhr = new XMLHttpRequest();
     xhr.upload.addEventListener('progress', (event) => onProgress(event.loaded / event.total));
     xhr.addEventListener('load', () => {

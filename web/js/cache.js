@@ -1,4 +1,4 @@
-/** Keeps results so that settings tried before show at once; the least recently used ones go first. */
+/** Keeps results, so that settings that were tried before show at once. The least recently used are dropped first. */
 
 import { release } from './page.js';
 
@@ -13,7 +13,7 @@ export class ResultCache {
 
   /**
    * @param {number} maxBytes
-   * @param {(result: Result) => boolean} isShown such a result stays, however old
+   * @param {(result: Result) => boolean} isShown whether a result is shown; such a result stays
    */
   constructor(maxBytes, isShown) {
     this.#maxBytes = maxBytes;

@@ -1,9 +1,10 @@
-/** How many bytes the server's files have for each byte of the browser's: at first by experience, then by its answers. */
+/** Predicts the server's bytes for each byte that the browser encodes: first by experience, then from the answers. */
 
 /**
- * JPEG by quality: jpegli at the server's distances, by the libjpeg of browsers. About the means of 14 photos; single
- * ones are up to 20 % off, at qualities near each other by nearly the same factor. The chroma matters little, whoever
- * halves it; what an older JPEG compression left in the pixels does, up to 20 % again.
+ * JPEG, as pairs of quality and factor: jpegli's bytes at the server's distances, divided by those of the browsers'
+ * libjpeg. The factors are about the means of 14 photos. A single photo is up to 20 % off, by nearly the same factor at
+ * similar qualities. It matters little which of the two halves the chroma. An earlier JPEG compression of the pixels
+ * matters more, again up to 20 %.
  */
 const JPEG = /** @type {const} */ ([
   [1, 2.1],
@@ -17,10 +18,11 @@ const JPEG = /** @type {const} */ ([
   [88, 0.845],
   [95, 1.08],
 ]);
-/** How much experience counts beside an answer at this very quality, which counts 1. */
+/** The weight of experience, where an answer at exactly this quality has the weight 1. */
 const EXPERIENCE = 1 / 1000;
 
 /**
+ * The factor by experience, without any answer.
  * @param {string} format
  * @param {number} quality
  */
@@ -31,21 +33,22 @@ export function usual(format, quality) {
   return low < high ? from + ((to - from) * (quality - low)) / (high - low) : to;
 }
 
-/** What the answers about one picture in one format say beyond what is usual. */
+/** How the answers about one picture in one format differ from the usual factor. */
 export class Calibration {
   /** @type {Map<number, number>} by quality */
   #factors = new Map();
 
   /**
    * @param {number} quality
-   * @param {number} factor the server's bytes by those that were to be expected
+   * @param {number} factor the server's bytes divided by the expected bytes
    */
   learn(quality, factor) {
     this.#factors.set(quality, factor);
   }
 
   /**
-   * Return the mean of what was learned: the nearer its quality, the more it counts. Far from all of it nothing is known.
+   * Return the mean of the learned factors. The closer the quality, the more a factor counts. Far from all of them, the
+   * result is near 1.
    * @param {number} quality
    */
   factor(quality) {

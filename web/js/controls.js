@@ -6,8 +6,8 @@ import { el, t, tOr } from './page.js';
 
 /**
  * @typedef {{element: HTMLElement, show: (value: Value) => void}} Control
- * @typedef {(value: Value) => void} Commit what the user has chosen
- * @typedef {(value: Value) => void} Draft what the user is about to choose
+ * @typedef {(value: Value) => void} Commit gets what the user has chosen
+ * @typedef {(value: Value) => void} Draft gets what the user is about to choose
  */
 
 const BYTES_PER_KB = 1000;
@@ -22,7 +22,7 @@ const BYTES_PER_KB = 1000;
 export function build(name, property, commit, draft) {
   const types = [property.type].flat();
   if (property.enum) {
-    // A group that is about nothing else has its name already.
+    // A group with only this setting shows its name already.
     return (property['x-group'] === name ? segments : select)(name, property, commit);
   }
   if (types.includes('boolean')) return toggle(name, property, commit);
@@ -94,7 +94,7 @@ function toggle(name, property, commit) {
 }
 
 /**
- * A slider with its number. Moving it drafts the value; letting go of it commits.
+ * A slider with its number. Moving it drafts the value; releasing it commits the value.
  * @param {string} name
  * @param {Property} property
  * @param {Commit} commit
@@ -187,7 +187,7 @@ function text(name, property, commit) {
 }
 
 /**
- * A field with its title; its explanation shows when somebody points at it.
+ * A field with its title. The explanation is a tooltip.
  * @param {string} shape
  * @param {string} name
  * @param {Property} property
@@ -199,7 +199,7 @@ function titled(shape, name, property, field) {
 }
 
 /**
- * A switch or a field, with its title and its explanation before it.
+ * A switch or a field, after its title and its explanation.
  * @param {string} name
  * @param {Property} property
  * @param {HTMLElement} field
@@ -210,11 +210,11 @@ function explained(name, property, field) {
 }
 
 /**
- * A field that commits what is typed, drawn to the nearest value within the bounds; nothing means the default.
+ * A field that commits the number that is typed, or the nearest value within the bounds. Empty means the default.
  * @param {string} name
  * @param {Property} property
  * @param {Commit} commit
- * @param {number} [factor] what a 1 that is typed stands for
+ * @param {number} [factor] the value that a typed 1 stands for
  */
 function numberField(name, property, commit, factor = 1) {
   const { minimum = -Infinity, maximum = Infinity } = property;
@@ -250,7 +250,7 @@ const hintOf = (name, property) => tOr(`hint.${name}`, property.description ?? '
 const part = (value, min, max) => `${((value - min) / (max - min)) * 100}%`;
 
 /**
- * What a choice is called.
+ * Return the label of a choice.
  * @param {Property | undefined} property
  * @param {string} choice
  */

@@ -1,11 +1,11 @@
-/** Before the first paint: the theme and the language that were chosen here, or that the system asks for.
- * A classic script, since no module holds the first paint back in every browser. */
+/** Sets the theme and the language before the first paint: those chosen here before, or those of the system.
+ * It is a classic script because not every browser delays the first paint for a module. */
 
 {
   const LANGUAGES = ['en', 'de'];
   const root = document.documentElement;
 
-  /** @param {string} name as storage.js keeps it; importing that would put a second request before the first paint */
+  /** @param {string} name as in storage.js; importing that would add a second request before the first paint */
   function kept(name) {
     try {
       return JSON.parse(localStorage.getItem(`pinch.${name}`) ?? 'null');
@@ -19,6 +19,6 @@
   const wanted = [kept('language'), ...navigator.languages.map((each) => each.slice(0, 2))];
   const language = wanted.find((each) => LANGUAGES.includes(each)) ?? 'en';
   root.lang = language;
-  // The page is written in English; any other language is shown when its sentences are there.
+  // The page is written in English. For any other language it stays hidden until the sentences are loaded.
   if (language !== 'en') root.dataset.waiting = '';
 }

@@ -1,4 +1,4 @@
-/** Works on images: wires the session to what shows it; every other module does one thing and knows none of the others. */
+/** The editor: connects the session to the elements that show it. Every other module does only one thing. */
 
 import { Filmstrip } from './filmstrip.js';
 import { Schema, SettingsForm } from './form.js';
@@ -75,11 +75,11 @@ export function edit(api, { properties, presets: builtIn, limits }, intake, say)
   };
   const form = new SettingsForm(find('#form', HTMLElement), schema, settings);
   const presets = new Presets(find('#presets', HTMLElement), schema, builtIn, settings, tell);
-  /** @type {Image | undefined} whose settings the form shows */
+  /** @type {Image | undefined} the image whose settings the form shows */
   let shown;
   let slow = 0;
   let due = false;
-  /** @type {Values | undefined} what a slider stands at while it moves */
+  /** @type {Values | undefined} the settings while a slider moves */
   let draft;
   form.onChange = (changed) => {
     draft = undefined;
@@ -152,7 +152,7 @@ export function edit(api, { properties, presets: builtIn, limits }, intake, say)
     help: () => keys.open(),
   };
 
-  /** Render once for all that changes in one go. */
+  /** Render once for all changes made at the same time. */
   function changed() {
     if (due) return;
     due = true;
@@ -168,7 +168,7 @@ export function edit(api, { properties, presets: builtIn, limits }, intake, say)
 
   /**
    * @param {Values} settings
-   * @returns {() => void} gives them back to the image that has lost them
+   * @returns {() => void} restores these settings to the image that is selected now
    */
   function backTo(settings) {
     const image = session.selected;
@@ -213,7 +213,7 @@ export function edit(api, { properties, presets: builtIn, limits }, intake, say)
     strip.focus(next);
   }
 
-  /** Make what is missing or stale, however long it takes, and save all in one file. */
+  /** Make all missing or stale results, however long it takes, and save all in one file. */
   function downloadAll() {
     saving = true;
     changed();
@@ -261,11 +261,11 @@ export function edit(api, { properties, presets: builtIn, limits }, intake, say)
         ? t('settings.dimensions', { width: String(width), height: String(height) })
         : '',
     );
-    // Whoever pressed a button that has gone stays in the page.
+    // If the focused button has disappeared, move the focus to a place that exists.
     if (focused?.checkVisibility?.() === false) strip.focus(selected);
   }
 
-  /** Make what has become stale meanwhile, and save once nothing is under way. */
+  /** Make results that have become stale meanwhile, and save once nothing is under way. */
   function goOnSaving() {
     if (!saving) return;
     session.optimizeAll();
@@ -300,7 +300,7 @@ export function edit(api, { properties, presets: builtIn, limits }, intake, say)
 }
 
 /**
- * Return what shows a pause each second and says it only at its start and its end.
+ * Return a function that shows the seconds of a pause, and announces only its start and its end.
  * @param {number} limit requests a minute
  * @param {(text: string) => void} say
  * @returns {(seconds: number) => void}
@@ -328,7 +328,7 @@ function showButton(id, shown, remark) {
 
 /**
  * @param {Session} session
- * @returns {Result[]} those that are what the settings ask for
+ * @returns {Result[]} those made with the current settings
  */
 function results(session) {
   return session.images.flatMap((image) =>

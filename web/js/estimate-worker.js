@@ -1,4 +1,4 @@
-/** Worker of estimator.js: makes the result of a picture with the browser's own decoders and encoders. */
+/** The worker of estimator.js. It makes a picture's result with the browser's own decoders and encoders. */
 
 import {
   blurRadius,
@@ -16,12 +16,12 @@ import {
 /** @import {Size} from './steps.js' */
 
 const MAX_PIXELS = 4_000_000;
-const KEPT_PIXELS = 16_000_000; // of a decoded picture, at 4 bytes
+const KEPT_PIXELS = 16_000_000; // of a decoded picture, 4 bytes each
 const MAX_JPEG_QUALITY = 95;
-const MAX_WEBP_QUALITY = 99.9; // Chromium takes 100 for lossless
+const MAX_WEBP_QUALITY = 99.9; // in Chromium, 100 means lossless
 
 /** @typedef {{file: File, size: Size, bitmap: ImageBitmap}} Source */
-/** @type {Source | undefined} the last one; none when it cannot be decoded */
+/** @type {Source | undefined} the last source, or undefined if it cannot be decoded */
 let source;
 
 addEventListener('message', async ({ data: { file, format, settings } }) => {
@@ -52,7 +52,7 @@ async function open(file) {
 async function estimate({ file, size, bitmap }, format, settings) {
   const jpeg = format === 'jpeg';
   const type = `image/${format}`;
-  // A browser that does not encode this type makes a PNG.
+  // A browser that cannot encode this type makes a PNG instead.
   const probe = await contextOf(1, 1).canvas.convertToBlob({ type });
   if (probe.type !== type) return;
   const target = targetSize(size, settings);
@@ -71,16 +71,16 @@ async function estimate({ file, size, bitmap }, format, settings) {
   const quality = settings.lossless ? best : Math.min(Number(settings.quality), best);
   const blob = await context.canvas.convertToBlob({ type, quality: quality / 100 });
   const share = (width * height) / all;
-  // The server lets no file grow of which nothing but the encoding changes.
+  // If only the encoding changes, the server never returns a larger file than the source.
   const same = !adjusted && type === file.type && all === size.width * size.height;
   return { bytes: blob.size / share, blob, most: same ? file.size : Infinity };
 }
 
 /**
- * Do the steps after the resize; tell whether there were any.
+ * Do the steps after the resize. Return whether there were any.
  * @param {OffscreenCanvasRenderingContext2D} context
  * @param {Values} settings
- * @param {number} scale of the radius
+ * @param {number} scale factor for the radius
  */
 function adjust(context, settings, scale) {
   const { canvas } = context;
@@ -94,7 +94,7 @@ function adjust(context, settings, scale) {
   const tones = toneTable(brightness, contrast, contrast && meanGray(image, brightness));
   each(data, (level) => tones[level]);
   context.putImageData(image, 0, 0);
-  // Safari does not blur on a canvas: the estimate does without.
+  // Safari does not support filters on a canvas, so the estimate has no blur there.
   if (!sharpen || !('filter' in context)) return true;
   const soft = contextOf(canvas.width, canvas.height);
   soft.filter = `blur(${blurRadius(sharpen) * scale}px)`;
@@ -107,7 +107,7 @@ function adjust(context, settings, scale) {
       return level + Math.sign(difference) * (gains[Math.abs(difference)] ?? 0);
     });
   } else if (isOpaque(image)) {
-    // Beyond its edges a picture is transparent here, and so are its edges once blurred.
+    // A canvas is transparent outside the picture, so a blur makes its edges transparent. Only the colours are taken.
     each(data, (_, index) => around[index]);
   } else {
     data.set(around);
@@ -117,7 +117,7 @@ function adjust(context, settings, scale) {
 }
 
 /**
- * Replace each level of a colour, alpha not.
+ * Replace each colour level, but not alpha.
  * @param {Uint8ClampedArray} data
  * @param {(level: number, index: number) => number | undefined} level
  */

@@ -1,4 +1,4 @@
-/** How large a result becomes and how it looks, before the server is asked: a worker encodes it with the browser's codecs. */
+/** Estimates a result's size and look without the server: a worker encodes it with the browser's codecs. */
 
 import { Calibration, usual } from './calibration.js';
 
@@ -6,13 +6,13 @@ import { Calibration, usual } from './calibration.js';
 
 /**
  * @typedef {{bytes: number, blob: Blob}} Estimate
- * `blob` is what it looks like, perhaps with fewer pixels than the result, for which `bytes` is extrapolated then.
+ * `blob` shows what the result looks like. It may have fewer pixels than the result; `bytes` is then extrapolated.
  *
- * @typedef {Estimate & {most: number}} Encoded by the browser, which needs other numbers of bytes;
- * the server keeps to `most`
+ * @typedef {Estimate & {most: number}} Encoded what the browser made. Its bytes differ from the server's, which never
+ * exceed `most`.
  *
  * @typedef {{calibration: Calibration, encoded: Map<string, Pick<Encoded, 'bytes'>>, told?: [Values, number] | undefined}} Known
- * of a file in a format; `told` are settings and their bytes, of which nothing was learned yet
+ * what is known of a file in a format; `told` are settings and the server's bytes, of which nothing was learned yet
  */
 
 export class Estimator {
@@ -22,19 +22,19 @@ export class Estimator {
   #turn = 0;
   /** @type {Promise<Encoded | undefined> | undefined} the job in the worker */
   #job;
-  /** Ends that job with nothing. */
+  /** Ends that job without a result. */
   #giveUp = () => {};
-  /** @type {File | undefined} the one whose picture the worker keeps */
+  /** @type {File | undefined} the file whose picture the worker keeps */
   #file;
   /** @type {WeakMap<File, Map<string, Known>>} by format */
   #known = new WeakMap();
 
   /**
-   * Encode what the server would; a later call outdates this one.
+   * Encode as the server would. A later call makes this one outdated.
    * @param {File} file
    * @param {string} format 'jpeg', 'webp' or 'png'
    * @param {Values} settings all of them
-   * @returns {Promise<Estimate | undefined>} nothing when it is outdated or the browser cannot
+   * @returns {Promise<Estimate | undefined>} undefined if it is outdated or the browser cannot encode it
    */
   async estimate(file, format, settings) {
     this.#turn += 1;
@@ -65,7 +65,7 @@ export class Estimator {
   }
 
   /**
-   * The server said how large it is: later estimates of this file and format are scaled by that.
+   * Learn the server's bytes for these settings. Later estimates of this file and format are scaled by them.
    * @param {File} file
    * @param {string} format
    * @param {Values} settings
@@ -75,7 +75,7 @@ export class Estimator {
     const known = this.#of(file, format);
     const encoded = known.encoded.get(JSON.stringify(settings));
     if (encoded) calibrate(known, format, settings, encoded, bytes);
-    // Encoded here as well once there is something to estimate: many a picture is never changed again.
+    // Only encoded here once there is something to estimate: many pictures are never changed again.
     else known.told = [settings, bytes];
   }
 
@@ -93,7 +93,7 @@ export class Estimator {
   }
 
   /**
-   * Drop what is kept of this file.
+   * Drop everything that is kept about this file.
    * @param {File} file
    */
   forget(file) {
@@ -144,7 +144,7 @@ export class Estimator {
  * @param {string} format
  * @param {Values} settings
  * @param {Pick<Encoded, 'bytes'>} encoded
- * @param {number} bytes the server's
+ * @param {number} bytes of the server's file
  */
 function calibrate(known, format, settings, encoded, bytes) {
   const quality = Number(settings.quality);
@@ -154,7 +154,7 @@ function calibrate(known, format, settings, encoded, bytes) {
 /** @returns {Worker} */
 function start() {
   const url = new URL('./estimate-worker.js', import.meta.url).href;
-  // Where the browser knows of trusted types, the page's policy takes no other URL.
+  // If the browser supports trusted types, the page's policy accepts no other URL.
   const { trustedTypes } = /** @type {any} */ (globalThis);
   const policy = trustedTypes?.createPolicy('worker', { createScriptURL: () => url });
   return new Worker(policy?.createScriptURL('') ?? url, { type: 'module' });

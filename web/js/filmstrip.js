@@ -1,4 +1,4 @@
-/** The row of images: one button each, with its progress, what it saved, or what is wrong with it. */
+/** The row of images. Each has a button with its progress, what it saved, or what is wrong with it. */
 
 import { change, find, setText, t } from './page.js';
 
@@ -82,7 +82,7 @@ function fill(tile, image, current, stale) {
   thumb.classList.toggle('up', uploading);
   thumb.classList.toggle('stale', stale);
   thumb.classList.toggle('larger', (result?.answer.saved_percent ?? 0) < 0);
-  // Set through CSSOM, which the policy of the page allows.
+  // Set through CSSOM, since the page's policy allows no style attributes.
   thumb.style.setProperty('--progress', String(Math.round(image.progress * 100)));
   setText(
     find('b', HTMLElement, tile),
@@ -96,7 +96,7 @@ function fill(tile, image, current, stale) {
  * @param {Image} image
  * @param {boolean} failed
  * @param {boolean} stale
- * @returns {string} for screen readers, behind the name
+ * @returns {string} what screen readers say after the name
  */
 function state(image, failed, stale) {
   if (failed) return image.file.name;

@@ -1,4 +1,4 @@
-/** The form of all settings, made from the schema of the API: a new setting there appears here by itself. */
+/** The form of all settings, made from the API's schema. A new setting in the schema appears here by itself. */
 
 import { build, labelOf, titleOf } from './controls.js';
 import { el, t, tOr } from './page.js';
@@ -21,7 +21,7 @@ import { el, t, tOr } from './page.js';
  * @typedef {{properties: Record<string, Property>, presets: Preset[], limits: Limits, version: string}} SettingsDocument
  */
 
-/** The order on the page; a group that is not named here comes last. */
+/** The order of the groups on the page. Any other group comes last. */
 const GROUPS = ['format', 'size', 'adjust', 'options'];
 
 export class SettingsForm {
@@ -33,9 +33,9 @@ export class SettingsForm {
   #resets = [];
   /** @type {(values: Values) => void} */
   onChange = () => {};
-  /** @type {(values: Values) => void} while a slider moves */
+  /** @type {(values: Values) => void} called while a slider moves */
   onDraft = () => {};
-  /** @type {(values: Values) => void} with what was there before */
+  /** @type {(values: Values) => void} called with the values from before */
   onReset = () => {};
 
   /**
@@ -52,14 +52,14 @@ export class SettingsForm {
     this.#show();
   }
 
-  /** @param {Values} values those that are missing take their default */
+  /** @param {Values} values missing ones get their default */
   set(values) {
     this.#values = { ...this.#schema.defaults, ...values };
     this.#changed();
   }
 
   /**
-   * The same without telling anybody: they are those of another image.
+   * Show the settings of another image, without calling `onChange`.
    * @param {Values} values
    */
   show(values) {
@@ -67,13 +67,13 @@ export class SettingsForm {
     this.#show();
   }
 
-  /** All settings take their default. */
+  /** Set all settings to their defaults. */
   reset() {
     this.#reset(Object.entries(this.#schema.properties));
   }
 
   /**
-   * Show a short remark beside the name of a setting.
+   * Show a short remark next to the name of a setting.
    * @param {string} name
    * @param {string} text
    */
@@ -83,15 +83,15 @@ export class SettingsForm {
   }
 
   /**
-   * Show what another setting led to in place of the user's own choice, which comes back with no other.
+   * Show the value that another setting led to, in place of the user's own. An empty `by` brings the user's value back.
    * @param {string} name
    * @param {string} by
-   * @param {Value} value null while it is not known
+   * @param {Value} value null while it is unknown
    */
   lock(name, by, value) {
     const control = this.#controls.get(name);
     const inputs = control?.element.querySelectorAll('input') ?? [];
-    if (!by && !inputs[0]?.disabled) return; // it may be in the user's hand
+    if (!by && !inputs[0]?.disabled) return; // the user may be changing it
     for (const input of inputs) input.disabled = by !== '';
     control?.show(by ? value : (this.#values[name] ?? null));
     const property = this.#schema.properties[by];
@@ -152,7 +152,7 @@ export class SettingsForm {
     link.textContent = t('settings.reset');
     link.addEventListener('click', () => {
       const input = link.closest('.sec')?.querySelector('input:enabled');
-      if (input instanceof HTMLElement) input.focus(); // the link goes
+      if (input instanceof HTMLElement) input.focus(); // the link disappears
       this.#reset(properties);
     });
     this.#resets.push(() => {
@@ -164,7 +164,7 @@ export class SettingsForm {
 
 /**
  * @param {Record<string, Property>} properties
- * @returns {Map<string, [string, Property][]>} by group; within one in the order of the schema
+ * @returns {Map<string, [string, Property][]>} by group; within a group in the order of the schema
  */
 function groups(properties) {
   /** @type {Map<string, [string, Property][]>} */
@@ -177,7 +177,7 @@ function groups(properties) {
   return groups;
 }
 
-/** The settings document of the API: defaults, what differs from them, and what may be kept of old choices. */
+/** The API's schema of the settings: the defaults, what differs from them, and which old choices are still valid. */
 export class Schema {
   /** @param {Record<string, Property>} properties */
   constructor(properties) {
@@ -189,7 +189,7 @@ export class Schema {
   }
 
   /**
-   * Return what differs from the defaults, in the order of the schema: that much is sent, kept and compared.
+   * Return the values that differ from the defaults, in the schema's order. Only these are sent, kept and compared.
    * @param {Values} values
    * @returns {Values}
    */
@@ -216,7 +216,7 @@ export class Schema {
   }
 
   /**
-   * Return what this server still accepts of settings that were kept, perhaps by an older version.
+   * Return the kept settings that this server still accepts. An older version may have kept them.
    * @param {unknown} kept
    * @returns {Values}
    */

@@ -1,4 +1,4 @@
-/** Gets files in, dropped anywhere, chosen or pasted, and looks into them before anything is sent. */
+/** Takes files that are dropped anywhere, chosen or pasted, and checks them before anything is sent. */
 
 import { size, t } from './page.js';
 
@@ -45,7 +45,7 @@ export class Intake {
       });
     }
     addEventListener('dragleave', (event) => {
-      // Only leaving the window has nothing that is entered.
+      // Only when the pointer leaves the window, no other element is entered.
       if (event.relatedTarget === null) overlay.hidden = true;
     });
     addEventListener('drop', (event) => {
@@ -65,7 +65,7 @@ export class Intake {
     this.#picker.click();
   }
 
-  /** Phones have no folders to choose. */
+  /** Whether folders can be chosen; not on phones. */
   get takesFolders() {
     return 'webkitdirectory' in this.#folderPicker;
   }
@@ -84,13 +84,13 @@ const IMAGE_NAME = /\.(jpe?g|png|webp)$/i;
 const inOrder = new Intl.Collator(undefined, { numeric: true }).compare;
 
 /**
- * Return the dropped files, and in place of each folder the images in it, however deep. A folder without any stays what
- * it is, and is refused like every other thing that is no image.
+ * Return the dropped files. Each folder is replaced by the images in it and in its subfolders. A folder without images
+ * is kept, and later refused like any other file that is not an image.
  * @param {DataTransfer} transfer
  * @returns {Promise<File[]>}
  */
 async function filesOf(transfer) {
-  // Both are empty once the event is over.
+  // Both lists are empty once the event is over.
   const files = [...transfer.files];
   const items = [...transfer.items].filter(({ kind }) => kind === 'file');
   const entries = items.map((item) => item.webkitGetAsEntry?.());
@@ -104,7 +104,7 @@ async function filesOf(transfer) {
 
 /**
  * @param {FileSystemEntry} folder
- * @returns {Promise<File[]>} by name; what is no image, by its name, is left out: a folder holds other things too
+ * @returns {Promise<File[]>} sorted by name, without files whose name is not that of an image
  */
 async function imagesIn(folder) {
   const reader = /** @type {FileSystemDirectoryEntry} */ (folder).createReader();
@@ -113,7 +113,7 @@ async function imagesIn(folder) {
   for (;;) {
     /** @type {FileSystemEntry[]} */
     const some = await new Promise((resolve) => reader.readEntries(resolve, () => resolve([])));
-    if (some.length === 0) break; // they come a hundred at a time
+    if (some.length === 0) break; // a call returns at most a hundred
     entries.push(...some);
   }
   entries.sort((one, other) => inOrder(one.name, other.name));
@@ -162,7 +162,7 @@ export async function inspect(file, maxBytes) {
 }
 
 /**
- * The limit is counted in units of 2 to the 20th and called 25 MB everywhere.
+ * Return a limit in units of 2^20 bytes, since the limit of 25 * 2^20 bytes is called 25 MB everywhere.
  * @param {number} bytes
  */
 export const megabytes = (bytes) => Math.floor(bytes / 2 ** 20);

@@ -1,9 +1,9 @@
-/** The keyboard map: one table for what the keys do and for the dialog that lists them. */
+/** The keyboard map: one table defines what the keys do, and the dialog that lists them is made from it. */
 
 import { el, find, t, tOr } from './page.js';
 import { recall, remember } from './storage.js';
 
-/** @type {[action: string, ...keys: string[]][]} a key as events name it; without an action of ours it is only listed */
+/** @type {[action: string, ...keys: string[]][]} keys are named as in events; without an action: only listed */
 const MAP = [
   ['choose', 'o'],
   ['folder', 'O'],
@@ -67,7 +67,7 @@ export class Keys {
 
   /** @param {KeyboardEvent} event */
   press(event) {
-    const typed = event.getModifierState('AltGraph'); // as [ is on many keyboards
+    const typed = event.getModifierState('AltGraph'); // many keyboards need it for [
     const held = !typed && (event.ctrlKey || event.metaKey || event.altKey);
     const typing = event.target instanceof Element && event.target.matches(TYPING);
     if (!this.#enabled || held || typing || this.#dialog.open || event.defaultPrevented) return;
@@ -81,7 +81,7 @@ export class Keys {
   }
 }
 
-/** @param {string} key as it is written on a keyboard */
+/** @param {string} key in the map; returns it as a keyboard shows it */
 function cap(key) {
   const shift = /^[A-Z]$/.test(key) ? `${t('key.shift')} ` : '';
   return key.length === 1 ? shift + key.toUpperCase() : tOr(`cap.${key}`, key);

@@ -1,4 +1,4 @@
-/** What is seen before the server has answered: at once what filters can show, soon an estimate of its size. */
+/** Shows a preview before the server answers: at once what filters can show, then an estimate with its size. */
 
 import { Estimator } from './estimator.js';
 import { release, size, t } from './page.js';
@@ -9,7 +9,7 @@ import { moves, qualityBy } from './search.js';
 /** @import {Image} from './session.js' */
 /** @import {Shown} from './stage.js' */
 
-/** Other settings than these change no more than bytes, and the noise of encoding. */
+/** The settings that change the look. All others change only the bytes and the noise of encoding. */
 const LOOK = 'resize_percent width height brightness contrast sharpen auto_orient'.split(' ');
 
 const IDLE_MS = 300;
@@ -29,13 +29,13 @@ export class Live {
   /** @type {Promise<unknown>} */
   #opening = Promise.resolve();
   #idle = 0;
-  /** The picture of the last estimate, and how it looks. */
+  /** The picture of the last estimate, and the settings for its look. */
   #made = { url: '', look: '' };
 
   /**
    * @param {Schema} schema
    * @param {HTMLCanvasElement} canvas
-   * @param {() => void} onChange there is more to see
+   * @param {() => void} onChange called when there is something new to show
    */
   constructor(schema, canvas, onChange) {
     this.#schema = schema;
@@ -44,7 +44,7 @@ export class Live {
   }
 
   /**
-   * Decode the image when there is time, so that the first move of a slider shows at once.
+   * Decode the image when there is time, so that the first move of a slider has an effect at once.
    * @param {Image} image
    */
   prepare(image) {
@@ -55,7 +55,7 @@ export class Live {
 
   /**
    * @param {Image} image
-   * @returns {Promise<unknown>} nothing when the browser cannot decode it
+   * @returns {Promise<unknown>} undefined if the browser cannot decode it
    */
   #open(image) {
     clearTimeout(this.#idle);
@@ -71,17 +71,17 @@ export class Live {
     return this.#opening;
   }
 
-  /** @param {number} scale CSS px that one px of the result takes */
+  /** @param {number} scale CSS px per px of the result */
   set scale(scale) {
     this.#preview.scale = scale;
   }
 
-  /** What to show in After, if anything. */
+  /** The preview to show in After, if there is one. */
   get shown() {
     return this.#shown;
   }
 
-  /** Its estimated size; 0 when there is none, and nothing where nothing is shown. */
+  /** The preview's estimated size in bytes; 0 if there is no estimate, and undefined if there is no preview. */
   get bytes() {
     return this.#shown && this.#bytes;
   }
@@ -102,12 +102,12 @@ export class Live {
     const full = { ...this.#schema.defaults, ...settings };
     const shape = this.#preview.show(full);
     if (!shape) return;
-    // Without a difference to see, what is there is nearer to the result than a picture that was never encoded.
+    // If the look stays the same, an encoded picture that exists is closer to the result than the canvas.
     const { result } = image;
     const shown = [this.#made, { url: result?.url, look: result && look(JSON.parse(result.key)) }];
     const url = shown.find((each) => each.url && each.look === look(settings))?.url ?? '';
     this.#show({ url, text: '', shape }, 0);
-    // Only the server can tell how many bytes these will be.
+    // Only the server can tell the bytes in these cases.
     if (qualityBy(settings) || moves(image, settings)) return;
     const format = formatOf(image, settings);
     const estimate = await this.#estimator.estimate(image.file, format, { ...full, format });
@@ -121,14 +121,14 @@ export class Live {
   }
 
   /**
-   * It is this image that a preview is shown of.
+   * Whether a preview of this image is shown.
    * @param {Image} image
    */
   shows(image) {
     return image === this.#image && this.#shown !== undefined;
   }
 
-  /** The server's result is there, or nothing is to be seen. */
+  /** Stop the preview: the server's result is there, or there is nothing to show. */
   clear() {
     this.#key = '';
     this.#preview.rest();
@@ -136,7 +136,7 @@ export class Live {
   }
 
   /**
-   * The server said how many bytes they are: estimates learn from it, whoever chose the format and the quality.
+   * Let estimates learn from the server's bytes, no matter who chose the format and the quality.
    * @param {Image} image
    */
   learn({ file, result }) {

@@ -1,4 +1,4 @@
-/** The page before there is an image: takes files in, and loads what works on them when somebody is about to. */
+/** The page before there is an image. It takes files, and loads the editor when somebody is about to use it. */
 
 import { Api, Failure, fetchBlob } from './api.js';
 import { Intake, megabytes } from './intake.js';
@@ -28,7 +28,7 @@ themeSwitch(button('theme'));
 chooseLanguage(find('#language', HTMLSelectElement));
 if (/^(Mac|iP)/.test(navigator.platform)) find('#ctrl', HTMLElement).textContent = '⌘';
 
-/** How many wait for the user to try again. */
+/** How many tasks wait for the user to try again. */
 let flaws = 0;
 // Files may come before the API has answered; they wait for it.
 const connected = insist(() => Api.connect());
@@ -75,7 +75,7 @@ for (const name of ['online', 'offline']) {
 offline.hidden = navigator.onLine;
 
 /**
- * Keys are pressed before the editor hears them itself, and Shift is one of them.
+ * Pass on keys that are pressed before the editor listens to them itself. The first one may be Shift.
  * @param {KeyboardEvent} event
  */
 async function pressEarly(event) {
@@ -85,7 +85,7 @@ async function pressEarly(event) {
 }
 
 /**
- * Do what nothing works without, as often as it takes.
+ * Do a task that everything else depends on, again and again until it succeeds.
  * @template T
  * @param {() => Promise<T>} task
  * @returns {Promise<T>}
@@ -97,7 +97,7 @@ async function insist(task) {
     try {
       return await task();
     } catch (error) {
-      // What an import fails with for want of a connection is a TypeError.
+      // Without a connection, an import throws a TypeError.
       if (!(error instanceof Failure || error instanceof TypeError)) throw error;
       find('span', HTMLElement, flaw).textContent = t('hero.unreachable');
       flaw.hidden = false;
@@ -129,7 +129,7 @@ function showVersion(version) {
 }
 
 /**
- * Only where no image is lost by it: the page is loaded again in the other language.
+ * Let the user choose a language. The page is then loaded again, so this is only offered before there are images.
  * @param {HTMLSelectElement} select
  */
 function chooseLanguage(select) {

@@ -1,4 +1,4 @@
-/** What the page says beside the images: announcements, the pause, trouble with an image, an undo. */
+/** The page's messages: announcements, the pause, trouble with an image, an undo. */
 
 import { el, find, icon, setText, t } from './page.js';
 
@@ -8,13 +8,13 @@ const SAID_AT_ONCE = 3;
 const UNDO_MS = 10_000;
 
 /**
- * Return a function that tells screen readers something, politely.
+ * Return a function that makes screen readers say a text after what they are saying.
  * @param {HTMLElement} status
  */
 export function announcer(status) {
   /** @param {string} text */
   return (text) => {
-    // What came just before stays, so that it is not cut off: only what is added is read.
+    // Earlier texts stay, so that they are not cut off. Only the added one is read.
     if (status.childElementCount === SAID_AT_ONCE) status.firstElementChild?.remove();
     status.append(el('p', {}, text));
   };
@@ -34,14 +34,14 @@ export class PauseNotice {
     setText(find('b + span', HTMLElement, root), t('pause.text', { limit }));
   }
 
-  /** @param {number} seconds 0 for none */
+  /** @param {number} seconds 0 hides the notice */
   show(seconds) {
     this.#root.hidden = seconds === 0;
     setText(this.#left, t('pause.seconds', { count: seconds }));
   }
 }
 
-/** The trouble with the selected image, in a live region that speaks when it is filled. */
+/** The trouble with the selected image, in a live region: screen readers say it when it appears. */
 export class TroubleNotice {
   #root;
   /** @type {Trouble | undefined} */
@@ -72,7 +72,7 @@ export class TroubleNotice {
   }
 }
 
-/** One sentence, perhaps with a way back for as long as it stands there. */
+/** One sentence, with a button for undo if possible. Both disappear after a while. */
 export class Toast {
   #root;
   #text;
@@ -105,7 +105,7 @@ export class Toast {
   }
 
   #hide() {
-    // Nobody loses the button under their pointer or focus.
+    // The button stays while the pointer or the focus is on it.
     this.#root.hidden = !this.#root.matches(':hover, :focus-within');
     if (!this.#root.hidden) this.#timer = setTimeout(() => this.#hide(), UNDO_MS);
   }

@@ -1,4 +1,4 @@
-/** Elements and words: finds and builds the ones, looks up the others, writes numbers as the language does. */
+/** Finds and builds elements, looks up sentences, and writes numbers as the language does. */
 
 import { language as english, strings as sentences } from '../strings/en.js';
 
@@ -18,7 +18,7 @@ let whole;
 let tenths;
 
 /**
- * Use this language from now on; what is on the page already stays.
+ * Use this language from now on. Text that is already on the page does not change.
  * @param {Language} language
  */
 export function speak({ language, strings: spoken }) {
@@ -54,8 +54,9 @@ export function t(key, values = {}) {
 export const tOr = (key, fallback) => (key in strings ? t(key) : fallback);
 
 /**
- * Free a blob's memory. Its URL stays for a while: a picture that is loading from it would fail, and say so in the console.
- * @param {string} url nothing happens without one
+ * Free a blob's memory, after a while: a picture that is still loading from its URL would fail with an error in the
+ * console.
+ * @param {string} url if it is empty, nothing happens
  * @param {number} [milliseconds]
  */
 export function release(url, milliseconds = LOADING_MS) {
@@ -80,7 +81,8 @@ export function size(bytes) {
 export const list = (items) => new Intl.ListFormat(plurals.resolvedOptions().locale).format(items);
 
 /**
- * Write how much smaller (or larger) the result is, without its sign. Nothing that has bytes left is 100 % smaller.
+ * Write by how many percent the result is smaller or larger, without sign. It is at most 99.9 % smaller, since some
+ * bytes are always left.
  * @param {number} saved percent
  */
 export function percent(saved) {
@@ -89,7 +91,7 @@ export function percent(saved) {
 }
 
 /**
- * The same with its sign: −97% for what is smaller, +12% for what is larger.
+ * Write the same with its sign: −97% if the result is smaller, +12% if it is larger.
  * @param {number} saved percent
  */
 export function change(saved) {
@@ -98,7 +100,7 @@ export function change(saved) {
 }
 
 /**
- * Put the language's sentences into what the document marks with `data-t` (text) and `data-t-label` (accessible name).
+ * Put the language's sentences into the elements marked with `data-t` (text) and `data-t-label` (accessible name).
  * @param {Document} document
  */
 export function localize(document) {
@@ -111,7 +113,7 @@ export function localize(document) {
 }
 
 /**
- * Return the element; that it is there and of this type is a promise of index.html.
+ * Return the element. Throws if index.html does not have it with this type.
  * @template {Element} T
  * @param {string} selector
  * @param {new () => T} type
@@ -127,7 +129,7 @@ export function find(selector, type, root = document) {
 /**
  * @template {keyof HTMLElementTagNameMap} K
  * @param {K} tag
- * @param {Record<string, string | number | boolean>} [attributes] `false` leaves one out
+ * @param {Record<string, string | number | boolean>} [attributes] `false` omits one
  * @param {...(Node | string)} children
  * @returns {HTMLElementTagNameMap[K]}
  */
@@ -161,7 +163,7 @@ export function icon(name) {
 }
 
 /**
- * Set text only when it differs: a live region would speak again otherwise.
+ * Set the text only if it differs. Otherwise a live region would speak again.
  * @param {Element} element
  * @param {string} text
  */

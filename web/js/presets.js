@@ -1,4 +1,4 @@
-/** Settings under a name: those of the server, and the user's own, kept in this browser; or in a link. */
+/** Settings with a name: the server's presets and the user's own, which this browser keeps. Also shared links. */
 
 import { el, find, icon, t, tOr } from './page.js';
 import { recall, remember } from './storage.js';
@@ -18,7 +18,7 @@ export class Presets {
   #name;
   #link;
   #tell;
-  /** @type {Preset | undefined} the one that gets another name */
+  /** @type {Preset | undefined} the preset that is being renamed */
   #renamed;
   /** @type {Values} */
   #current;
@@ -65,14 +65,14 @@ export class Presets {
     this.#render();
   }
 
-  /** @param {Values} current what the form says; the chips of equal presets are marked */
+  /** @param {Values} current the form's settings; equal presets are marked */
   show(current) {
     this.#current = current;
     this.#link.hidden = true;
     this.#render();
   }
 
-  /** @param {Preset} [renamed] nothing for a new one */
+  /** @param {Preset} [renamed] undefined for a new preset */
   #ask(renamed) {
     this.#renamed = renamed;
     this.#naming.hidden = false;
@@ -81,7 +81,7 @@ export class Presets {
     this.#name.select();
   }
 
-  /** The user's own preset that the settings are. */
+  /** The user's own preset that equals the current settings. */
   #chosen() {
     return this.#own.find((preset) => this.#schema.same(preset.settings, this.#current));
   }
@@ -113,7 +113,7 @@ export class Presets {
     this.#tell(t('settings.preset-deleted', { name: preset.title }), () => this.#keep(before));
   }
 
-  /** Put the address of this page with these settings on the clipboard, or where it can be copied from by hand. */
+  /** Copy this page's address with these settings, or show it in a field to copy it by hand. */
   async #share() {
     const address = new URL(location.href);
     address.hash = SHARED + encodeURIComponent(JSON.stringify(this.#current));
@@ -147,7 +147,7 @@ export class Presets {
     const id = `p-${preset.name}`;
     const radio = el('input', { type: 'radio', name: 'preset', id });
     radio.checked = this.#schema.same(preset.settings, this.#current);
-    // A click, not a change: choosing it again after the settings were changed must work as well.
+    // Listens to click, not change: choosing it again after changing settings must also work.
     radio.addEventListener('click', () => this.onApply(preset.settings));
     const label = el('label', {}, radio, el('span', {}, preset.title));
     if (!this.#own.includes(preset)) return label;
@@ -159,7 +159,7 @@ export class Presets {
 }
 
 /**
- * Take the settings out of the address, where somebody shared them.
+ * Take shared settings out of the page's address, if there are any.
  * @param {Schema} schema
  * @returns {Values | undefined}
  */
@@ -170,10 +170,10 @@ export function sharedSettings(schema) {
   try {
     const text = decodeURIComponent(hash.slice(SHARED.length));
     const settings = schema.accept(JSON.parse(text));
-    // Where nothing in it is known here, it does not ask for the defaults.
+    // If none of its settings is known here, the link does not mean the defaults.
     return text === '{}' || Object.keys(settings).length ? settings : undefined;
   } catch {
-    return undefined; // cut off on its way
+    return undefined; // the link was cut off
   }
 }
 

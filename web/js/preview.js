@@ -1,4 +1,4 @@
-/** A picture of the result without asking the server: the source on a canvas, its tones and sharpness by an SVG filter. */
+/** Shows the result without the server: the source on a canvas, with tones and sharpness from an SVG filter. */
 
 import { svg } from './page.js';
 import {
@@ -18,7 +18,7 @@ import {
 
 const MAX_SIDE = 2048;
 const SAMPLE_SIDE = 256;
-/** A slope of alpha: all that is visible becomes opaque. */
+/** A slope for alpha that makes every visible pixel opaque. */
 const SOLID = 255;
 const LEVELS = table((level) => level);
 const INVERSE = table((level) => 255 - level);
@@ -36,7 +36,7 @@ export class Preview {
   #bitmap;
   /** @type {Size} the source's own */
   #size = { width: 0, height: 0 };
-  /** The source reduced, to measure it. */
+  /** The source, reduced, for measuring. */
   #sample = new ImageData(1, 1);
   #drawn = '';
   #frame = 0;
@@ -52,19 +52,19 @@ export class Preview {
     count += 1;
     const id = `preview-${count}`;
     this.#url = `url(#${id})`;
-    // Cut at the picture: a blur that reached beyond it would be seen outside.
+    // Limited to the picture, since a blur would otherwise be visible outside it.
     const area = { x: 0, y: 0, width: '100%', height: '100%' };
     this.#filter = svg('filter', { id, ...area, 'color-interpolation-filters': 'sRGB' });
-    // Of no size rather than `display: none`, under which some browsers drop the filter.
+    // It has no size instead of `display: none`, with which some browsers drop the filter.
     const holder = svg('svg', { width: 0, height: 0, 'aria-hidden': true }, this.#filter);
     holder.style.position = 'absolute';
     document.body.append(holder);
   }
 
   /**
-   * Take another source; the latest call wins.
+   * Open another source. The latest call wins.
    * @param {File} file
-   * @returns {Promise<Size | undefined>} its size upright, or nothing when the browser cannot decode it
+   * @returns {Promise<Size | undefined>} its upright size, or undefined if the browser cannot decode it
    */
   async open(file) {
     this.close();
@@ -88,31 +88,31 @@ export class Preview {
   }
 
   /**
-   * Show what the server will make of these settings.
+   * Show what the server will make with these settings.
    * @param {Values} settings all of them
-   * @returns {Size | undefined} of the result (the canvas has no more than 2048 pixels a side); nothing without a picture
+   * @returns {Size | undefined} the result's (the canvas has at most 2048 pixels a side); undefined without a picture
    */
   show(settings) {
     if (!this.#bitmap) return;
     this.#settings = settings;
     const size = targetSize(this.#size, settings);
-    // Drawn larger than it is seen, the browser would scale the canvas down, which it does worse than an image.
+    // The canvas is not larger than it is shown: browsers scale a canvas down worse than an image.
     const seen = this.#scale * devicePixelRatio;
     this.#pixels = reduced(size, Math.min(seen, fit(size, MAX_SIDE)));
-    // Once a frame: another size often brings another scale at once, and with it the old number of pixels.
+    // Once a frame, since a new size is often followed by a new scale, which leaves the number of pixels as it was.
     this.#frame ||= requestAnimationFrame(() => this.#draw());
     this.#adjust(settings);
     return size;
   }
 
-  /** How many CSS pixels of the canvas's own box one pixel of the result takes: radii are in the latter. */
+  /** How many CSS pixels of the canvas's own box one pixel of the result takes. Radii are in pixels of the result. */
   set scale(/** @type {number} */ scale) {
     if (scale === this.#scale) return;
     this.#scale = scale;
     if (this.#settings) this.show(this.#settings);
   }
 
-  /** Nobody sees the canvas: another scale need not be drawn. */
+  /** Nobody sees the canvas, so it need not be drawn at another scale. */
   rest() {
     this.#settings = undefined;
   }
@@ -152,7 +152,7 @@ export class Preview {
 }
 
 /**
- * The scale that brings the longer side to so many pixels.
+ * Return the scale that makes the longer side so many pixels.
  * @param {Size} size
  * @param {number} limit
  */
@@ -171,19 +171,20 @@ function sample(bitmap) {
 }
 
 /**
- * The filter that does what the server does, in pixels of 8 bits as there.
+ * Return the filter that does what the server does, with 8 bits per channel as there.
  * @param {number[]} tones
  * @param {number} sharpen
- * @param {number} scale of the radius
+ * @param {number} scale factor for the radius
  * @param {boolean} opaque
  */
 function primitives(tones, sharpen, scale, opaque) {
   if (sharpen === 0) return [transfer(tones)];
   const blur = gaussian(blurRadius(sharpen) * scale);
-  // Beyond its edges a picture is transparent here, and so are its edges once blurred; only an opaque one can be mended.
+  // A canvas is transparent outside the picture, so a blur makes its edges transparent. Only an opaque picture can be
+  // repaired.
   if (sharpen < 0) return [transfer(tones), ...blur, transfer(LEVELS, opaque ? SOLID : 1)];
-  // Differences have a sign, colours have none: what is above the surroundings and what is below go apart. All of it is
-  // made opaque, as colours are limited by their alpha; the source's own alpha comes last.
+  // Differences have a sign, but colours do not. So levels above and below their surroundings are handled separately.
+  // Everything is made opaque, since alpha limits the colours. The source's own alpha is applied last.
   const gains = gainTable(sharpen);
   const losses = gains.map((gain) => 255 - gain).reverse();
   return [
@@ -202,7 +203,8 @@ function primitives(tones, sharpen, scale, opaque) {
 
 /** @param {number} radius the standard deviation in CSS pixels */
 function gaussian(radius) {
-  // Without a GPU Chromium blurs 2 as 2.12; two blurs, each by the root of a half of it, are right.
+  // Without a GPU, Chromium blurs a radius of 2 as 2.12. Two blurs, each with the radius divided by the root of 2, are
+  // right.
   const parts = Math.round(radius * devicePixelRatio) === 2 ? 2 : 1;
   const stdDeviation = radius / Math.sqrt(parts);
   return Array.from({ length: parts }, () => svg('feGaussianBlur', { stdDeviation }));
@@ -211,11 +213,11 @@ function gaussian(radius) {
 /**
  * Look every colour up in a table.
  * @param {number[]} levels
- * @param {number} [alpha] what it is multiplied by
+ * @param {number} [alpha] the factor for alpha
  * @param {string} [result]
  */
 function transfer(levels, alpha = 1, result = '') {
-  // Some browsers cut the fraction of 255 times the value off, others round: a third is safe from both.
+  // Browsers either cut off or round the fraction of 255 times the value. Adding a third works with both.
   const tableValues = levels.map((level) => ((level + 1 / 3) / 255).toFixed(5)).join(' ');
   const colors = ['R', 'G', 'B'].map((name) =>
     svg(`feFunc${name}`, { type: 'discrete', tableValues }),
@@ -227,7 +229,7 @@ function transfer(levels, alpha = 1, result = '') {
 /**
  * @param {string} left
  * @param {string} right
- * @param {number} [more] to every channel
+ * @param {number} [more] added to every channel
  * @param {string} [result]
  */
 const add = (left, right, more = 0, result = '') =>

@@ -1,4 +1,4 @@
-/** What happens to an image, in the language of the page, with the minutes of this deployment. */
+/** The page about privacy, in the chosen language, with the minutes of this deployment. */
 
 import { Api } from './api.js';
 

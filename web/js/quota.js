@@ -1,11 +1,11 @@
-/** Keeps the page within the limit of requests: batches leave some for the user, and all wait where none are left. */
+/** Keeps the page within the limit of requests. Batches leave some for the user; if none are left, all wait. */
 
-/** What a batch leaves over, for the image in hand and for uploads. */
+/** How many requests a batch leaves for the selected image and for uploads. */
 const RESERVE = 3;
-/** A pause that is over for less than this is not over: the next one begins. */
+/** If another pause begins within this time, it counts as the same pause. */
 const CALM_MS = 1500;
 const POLL_MS = 250;
-/** A longer wait is a pause, and is told. */
+/** The longest spacing. A longer wait is a pause, and the page shows it. */
 const MAX_SPACING_MS = 5_000;
 const MAX_RETRIES = 2;
 
@@ -23,7 +23,7 @@ export class Quota {
 
   /**
    * @param {number} limit requests a minute
-   * @param {(seconds: number) => void} onWait called while something waits, with the seconds that are left; 0 is the end
+   * @param {(seconds: number) => void} onWait called during a wait with the seconds that are left; 0 ends it
    */
   constructor(limit, onWait) {
     this.#limit = limit;
@@ -31,11 +31,11 @@ export class Quota {
   }
 
   /**
-   * Do a counted request when it is admitted, and again after a pause as often as the server answers 429, or twice
-   * when it is not able to serve it now (503).
+   * Do a counted request when it is admitted. Repeat it after a pause whenever the server answers 429, and at most
+   * twice when it answers 503.
    * @template T
    * @param {() => Promise<T>} task
-   * @param {{signal?: AbortSignal, batch?: () => boolean}} [options] `batch`: it leaves the last few requests to others
+   * @param {{signal?: AbortSignal, batch?: () => boolean}} [options] `batch`: leave the last few requests to others
    * @returns {Promise<T>}
    */
   async run(task, { signal, batch = () => false } = {}) {
@@ -47,11 +47,11 @@ export class Quota {
         const { status, retryAfter } = /** @type {{status?: number, retryAfter?: number}} */ (
           error
         );
-        // It was counted, and what the server says beside its answer will never be read.
+        // It was counted, but the page will never read how many the server says are left.
         if (signal?.aborted) this.#remaining -= 1;
         if (status === 429) this.#blockedUntil = Date.now() + Number(retryAfter) * 1000;
         else if (status !== 503 || retries++ === MAX_RETRIES) throw error;
-        // Not all at the same moment.
+        // A random wait, so that not all repeat at the same moment.
         else await after(Number(retryAfter) * 1000 * (1 + Math.random()));
       } finally {
         this.#underway -= 1;
@@ -60,7 +60,7 @@ export class Quota {
   }
 
   /**
-   * Take note of what the server said beside an answer.
+   * Note what the server said about the limit with an answer.
    * @param {number} remaining requests
    * @param {number} reset seconds
    */
@@ -70,8 +70,8 @@ export class Quota {
   }
 
   /**
-   * How long the next request of a hand that keeps moving should wait, in ms: nothing while there are plenty, later so
-   * long that what is left lasts until there are more.
+   * How many ms the next request should wait while the user keeps changing settings. It is 0 while many requests are
+   * left. Later it is so long that they last until there are more.
    */
   get spacing() {
     const now = Date.now();
@@ -81,13 +81,13 @@ export class Quota {
     return Math.min(Math.max(this.#lastAt + each - now, 0), MAX_SPACING_MS);
   }
 
-  /** At first, and when the window has moved on: then one request at a time finds out how many are left. */
+  /** True at first, and when the window has moved on. Then one request at a time finds out how many are left. */
   get #isUnknown() {
     return this.#resetAt <= Date.now();
   }
 
   /**
-   * @param {() => boolean} batch asked again and again: the user may come to want it now
+   * @param {() => boolean} batch asked repeatedly, since the user may select the image
    * @param {AbortSignal | undefined} signal
    */
   async #admission(batch, signal) {
@@ -98,11 +98,11 @@ export class Quota {
       const spent = this.#isUnknown ? this.#underway > 0 : left <= (batch() ? RESERVE : 0);
       const until = Math.max(this.#blockedUntil, spent ? this.#resetAt : 0);
       if (until > now) await this.#pause(until);
-      // Only what is under way stands between: its answer will tell more.
+      // Only requests under way use up the rest. Their answers will tell more.
       else if (spent) await after(POLL_MS);
       else break;
     }
-    // At once, before anybody else is admitted.
+    // Counted at once, before another request is admitted.
     this.#underway += 1;
     this.#lastAt = Date.now();
   }

@@ -1,4 +1,4 @@
-/** What optimizing gained, in one big number, with the buttons that follow from it. */
+/** Shows what optimizing gained, as one big number, with the buttons for the result. */
 
 import { change, el, find, list, percent, setText, size, t, tOr } from './page.js';
 import { findings } from './search.js';
@@ -47,7 +47,7 @@ export class ResultPanel {
    * @param {Image} image
    * @param {boolean} stale
    * @param {boolean} pending
-   * @param {number | undefined} estimate bytes; 0 where only how it looks is known, nothing where the result is shown
+   * @param {number | undefined} estimate bytes; 0 if only the look is known, undefined if the result is shown
    */
   show(image, stale, pending, estimate) {
     const { result, trouble } = image;
@@ -93,7 +93,7 @@ export class ResultPanel {
   }
 
   /**
-   * Tell what the server had to find.
+   * Show what the server found (a format, a quality).
    * @param {Image} image
    * @param {boolean} estimated
    */
@@ -118,7 +118,7 @@ export class ResultPanel {
 
   /**
    * @param {Result | undefined} result
-   * @param {boolean} pending what could be downloaded is not what the settings say
+   * @param {boolean} pending the result was not made with the current settings
    */
   #link(result, pending) {
     this.#download.hidden = !result;

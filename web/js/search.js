@@ -1,16 +1,16 @@
-/** What the server is asked to find by itself (a quality, a format), and how what it found is told. */
+/** What the server can find by itself (a quality, a format), and how the page shows what it found. */
 
 import { size, t } from './page.js';
 
 /** @import {Schema, Values} from './form.js' */
 /** @import {Image} from './session.js' */
 
-/** Of SSIMULACRA2; with each that a result reaches, its similarity has the next word. */
+/** SSIMULACRA2 scores. A result gets the word whose place is the number of scores that it reaches. */
 const SIMILARITIES = [65, 80, 90];
 const WORDS = ['low', 'good', 'high', 'same'];
 
 /**
- * Return the setting by which the server finds the quality, if any.
+ * Return the setting that makes the server find the quality, or '' if there is none.
  * @param {Values} settings
  */
 export function qualityBy({ auto_quality = 'off', target_bytes = null }) {
@@ -19,7 +19,7 @@ export function qualityBy({ auto_quality = 'off', target_bytes = null }) {
 }
 
 /**
- * Whether the server keeps an animation one: the browser knows its first frame only, and nobody finds a quality for it.
+ * Whether the result stays animated. The browser knows only its first frame, and the server finds no quality for it.
  * @param {Pick<Image, 'animated'>} image
  * @param {Values} settings
  */
@@ -28,7 +28,7 @@ export function moves({ animated }, { format = 'original' }) {
 }
 
 /**
- * Tell what was found, and at last what was not.
+ * Return lines about what was found, with what was not found at the end.
  * @param {Pick<Image, 'animated' | 'result'>} image
  * @param {Schema} schema
  * @returns {string[]}

@@ -1,4 +1,4 @@
-/** The images of this visit: uploaded once, optimized as often as the settings change, discarded at the end. */
+/** The images of this visit: uploaded once, optimized whenever the settings change, and discarded at the end. */
 
 import { Failure } from './api.js';
 import { ResultCache } from './cache.js';
@@ -22,8 +22,8 @@ import { release, t, tOr } from './page.js';
  *   result: Result | undefined, trouble: Trouble | undefined,
  *   run: AbortController | undefined, gone: AbortController, own: Values | undefined,
  * }} Image
- * `issued` lists every upload id it had; `run` ends the optimize in flight, `gone` the upload; `own` are its settings
- * where they are not those of all.
+ * `issued` lists every upload id that it had. `run` aborts the optimize in flight, `gone` the upload. `own` are its own
+ * settings, if it does not use the common ones.
  *
  * @typedef {{
  *   changed: () => void, added: (images: Image[]) => void,
@@ -32,7 +32,7 @@ import { release, t, tOr } from './page.js';
  */
 
 const DEBOUNCE_MS = 250;
-/** What is wrong with the file itself, and stays wrong under any settings, by status. */
+/** By status: problems of the file itself, which no settings can fix. */
 const SHORTS = new Map([
   [413, 'too-large'],
   [415, 'unsupported'],
@@ -73,7 +73,7 @@ export class Session {
   }
 
   /**
-   * Take files in: refuse what the server would refuse, upload and optimize the rest.
+   * Add files. Refuse those that the server would refuse; upload and optimize the rest.
    * @param {File[]} files
    */
   async add(files) {
@@ -94,7 +94,7 @@ export class Session {
   }
 
   /**
-   * The settings of this image: its own, or those of all.
+   * The settings of this image: its own, or the common ones.
    * @param {Image | undefined} image
    */
   settingsOf(image) {
@@ -102,7 +102,7 @@ export class Session {
   }
 
   /**
-   * Use these settings from now on: for the selected image soon, for the others when they are asked for.
+   * Use these settings from now on: soon for the selected image, and for the others on request.
    * @param {Values} settings what differs from the defaults
    */
   setSettings(settings) {
@@ -114,7 +114,7 @@ export class Session {
   }
 
   /**
-   * Give the selected image settings of its own, those of now; or let it follow those of all again.
+   * Give the selected image its own copy of the common settings, or let it follow the common ones again.
    * @param {boolean} own
    */
   setOwn(own) {
@@ -151,7 +151,7 @@ export class Session {
   }
 
   /**
-   * What is shown of it, if anything, was not made with the settings of now.
+   * Whether the image is uploaded but has no result with the current settings.
    * @param {Image} image
    */
   isStale(image) {
@@ -159,7 +159,7 @@ export class Session {
   }
 
   /**
-   * A result with the settings of now is on its way.
+   * Whether a result with the current settings is on its way.
    * @param {Image} image
    */
   isPending(image) {
@@ -168,7 +168,7 @@ export class Session {
   }
 
   /**
-   * Somebody has to ask for it before it is made with the settings of now.
+   * Whether it is stale and is only optimized if somebody asks for it.
    * @param {Image} image
    */
   wantsRun(image) {
@@ -176,7 +176,7 @@ export class Session {
   }
 
   /**
-   * Something is being done for it without anybody asking again.
+   * Whether something is being done for it, without anybody asking again.
    * @param {Image} image
    */
   isUnderway(image) {
@@ -185,7 +185,7 @@ export class Session {
   }
 
   /**
-   * Make the result of this image with the settings of now.
+   * Make this image's result with the current settings.
    * @param {Image} image
    */
   async optimize(image) {
@@ -211,7 +211,7 @@ export class Session {
       image.result = result;
       this.#cache.put(image.number, result);
       this.#listener.optimized(image);
-      // Settings that changed while it was not the selected image were not sent for it.
+      // Settings may have changed while it was not selected.
       if (this.live && image === this.selected) this.#refresh(image);
     } catch (error) {
       if (signal.aborted) return;
@@ -233,7 +233,7 @@ export class Session {
   }
 
   /**
-   * Take the original in place of a result that is larger.
+   * Use the original instead of a larger result.
    * @param {Image} image
    */
   keepOriginal(image) {
@@ -262,7 +262,7 @@ export class Session {
     this.#listener.changed();
   }
 
-  /** Go on with what failed because there was no network. */
+  /** Try again what failed because there was no network. */
   retryNetwork() {
     this.#transfer.retryDiscards();
     const failed = this.images.filter((image) => image.trouble?.network);
@@ -272,9 +272,9 @@ export class Session {
   }
 
   /**
-   * Delete these images, here and on the server; a neighbour is selected.
+   * Delete these images here and on the server, and select a neighbour.
    * @param {Image[]} images
-   * @returns {() => void} brings their files back, as if they were added again
+   * @returns {() => void} adds the files again, at their old places
    */
   remove(images) {
     const before = this.images;
@@ -302,7 +302,7 @@ export class Session {
     this.#upload(back.filter((image) => image.phase !== 'refused'));
   }
 
-  /** The page goes away: the server forgets every image. */
+  /** The page is being closed: let the server delete every image. */
   leave() {
     const ids = this.images.flatMap((image) => image.issued);
     this.#transfer.discardOnLeave(ids);
@@ -312,7 +312,7 @@ export class Session {
     }
   }
 
-  /** The page came back from the back/forward cache: upload again what leaving discarded. */
+  /** The page came back from the back/forward cache: upload the images again that `leave` discarded. */
   comeBack() {
     const discarded = this.images.filter((image) => image.phase !== 'refused' && !image.uploadId);
     for (const image of discarded) {
@@ -336,7 +336,7 @@ export class Session {
     this.#count += 1;
     return {
       number: this.#count,
-      // What is in it counts, not what its name made the browser think.
+      // The type comes from the file's content, not from its name as in the browser.
       file: typed ? new File([file], file.name, { type: verdict.type }) : file,
       type: good ? verdict.type : '',
       animated: good && verdict.animated,
@@ -379,7 +379,7 @@ export class Session {
   }
 
   /**
-   * Optimize unless what is shown, or what is on its way, was made with the settings of now.
+   * Optimize the image unless it has a result with the current settings, or one is on its way.
    * @param {Image} image
    */
   #refresh(image) {

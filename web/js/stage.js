@@ -1,4 +1,4 @@
-/** Before and After of the selected image: divided by the handle, side by side, or After alone; fitted or zoomed. */
+/** Shows Before and After of the selected image: split by a handle, side by side, or After alone; fitted or zoomed. */
 
 import { find, setText, size, t } from './page.js';
 import { Viewport } from './viewport.js';
@@ -6,14 +6,14 @@ import { Viewport } from './viewport.js';
 /** @import {Image} from './session.js' */
 /** @import {Point, Size} from './viewport.js' */
 /** @typedef {'split' | 'side' | 'after'} Mode */
-/** @typedef {{url: string, text: string, shape: Size}} Shown a preview in place of the result: without a url what is on the canvas */
+/** @typedef {{url: string, text: string, shape: Size}} Shown a preview instead of the result; without a url it is on the canvas */
 
 const ZOOM_STEP = 1.5;
 const WHEEL_SPEED = 0.002;
-/** From this zoom on, the pixels themselves are what one wants to see. */
+/** From this zoom on, the user wants to see single pixels. */
 const PIXELS_AT = 3;
 const PAN_STEP = 64;
-/** Between two pictures side by side. */
+/** Between two pictures side by side, in px. */
 const GAP = 16;
 const HOLD_MS = 250;
 const STILL_PX = 6;
@@ -41,12 +41,12 @@ export class Stage {
   /** @type {Mode} */
   #mode = 'side';
   #onMode;
-  /** @type {(scale: number) => void} told how many CSS px one px of the result takes */
+  /** @type {(scale: number) => void} gets how many CSS px one px of the result takes */
   onScale = () => {};
 
   /**
    * @param {HTMLElement} root
-   * @param {unknown} mode the one used last, if any
+   * @param {unknown} mode the mode used last, if any
    * @param {(mode: Mode) => void} onMode
    */
   constructor(root, mode, onMode) {
@@ -58,7 +58,7 @@ export class Stage {
     this.canvas.setAttribute('aria-label', t('stage.after-alt'));
     this.#before = new Pane(find('.before', HTMLElement, root), t('stage.before-alt'));
     this.#after = new Pane(find('.after', HTMLElement, root), t('stage.after-alt'), this.canvas);
-    // Until there is an After.
+    // Used only until there is an After.
     this.#before.onShape = (shape) => this.#radios[0]?.disabled && this.#resize(shape);
     this.#chosen = mode === 'side' || mode === 'after' ? mode : 'split';
     this.#bar = find('.bar', HTMLElement, root);
@@ -75,7 +75,7 @@ export class Stage {
     const cut = find('.cut', HTMLElement, root);
     const handle = find('.handle', HTMLElement, cut);
     this.#setSplit = splitHandle(this.#view, cut, handle, find('input', HTMLInputElement, handle));
-    // Asking the view itself would lay out the whole page at every move of a slider.
+    // Reading the view's size would lay out the whole page at every move of a slider.
     new ResizeObserver(([entry]) => {
       if (entry) this.#room = entry.contentRect;
       this.#place();
@@ -96,7 +96,7 @@ export class Stage {
       this.#viewport.fit();
     }
     const shape = preview?.shape ?? result?.answer;
-    // Without an After there is nothing to divide: its placeholder stands beside Before.
+    // Without an After there is nothing to split, and its placeholder is shown next to Before.
     for (const radio of this.#radios) radio.disabled = !shape;
     this.#before.show(image.url, size(image.file.size));
     this.#after.onSwap = () => image.animated && this.#before.replay(image.file);
@@ -119,7 +119,7 @@ export class Stage {
   }
 
   #apply() {
-    // A small screen has no room for two pictures, but for the one and the place of the other.
+    // A small screen has no room for two pictures side by side, only for Before and the placeholder.
     const chosen = this.#chosen === 'side' && this.#narrow.matches ? 'split' : this.#chosen;
     const mode = this.#radios[0]?.disabled ? 'side' : chosen;
     this.#mode = mode;
@@ -153,7 +153,7 @@ export class Stage {
     else this.fit();
   }
 
-  /** @param {boolean} held while it is, Before is seen */
+  /** @param {boolean} held while true, Before is shown */
   hold(held) {
     this.#root.toggleAttribute('data-hold', held);
   }
@@ -174,7 +174,7 @@ export class Stage {
     this.#place();
   }
 
-  /** Lay out the frames and the pictures in them, both alike. */
+  /** Lay out the two frames and their pictures in the same way. */
   #place() {
     const room = this.#room;
     if (room.width === 0) return;
@@ -206,7 +206,7 @@ export class Stage {
       'wheel',
       (event) => {
         event.preventDefault();
-        // Lines and pages become pixels; a pinch on a trackpad comes as a wheel with ctrl, in small steps.
+        // Lines and pages are converted to pixels. A pinch on a trackpad is a wheel with ctrl, in small steps.
         const step = event.deltaY * (event.deltaMode ? 30 : 1) * (event.ctrlKey ? 5 : 1);
         this.#zoomTo(this.#viewport.zoom * Math.exp(-step * WHEEL_SPEED), this.#pointOf(event));
       },
@@ -235,7 +235,7 @@ export class Stage {
     let travelled = 0;
     view.addEventListener('pointerdown', (event) => {
       if (event.button !== 0 || isHandle(event)) return;
-      if (event.isPrimary) pointers.clear(); // whatever became of the last ones
+      if (event.isPrimary) pointers.clear(); // in case earlier pointers never ended
       pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
       view.setPointerCapture(event.pointerId);
       travelled = 0;
@@ -277,7 +277,7 @@ export class Stage {
   }
 
   /**
-   * Where in the frame that is; side by side both frames are the same place, and grow away from each other.
+   * Return the event's point in its frame. Side by side, both frames show the same place and grow away from each other.
    * @param {{clientX: number, clientY: number}} event
    * @returns {Point}
    */
@@ -292,16 +292,16 @@ export class Stage {
   }
 }
 
-/** @type {Record<string, [number, number]>} how the picture moves so that more of that side is seen */
+/** @type {Record<string, [number, number]>} how the picture moves to show more of that side */
 const ARROWS = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 
-/** @param {number} length drawn to the grid of the screen, off which a picture is blurred; never beyond the edge of its frame */
+/** @param {number} length rounded up to the screen's grid, off which a picture is blurred; not past its frame */
 const onPixel = (length) => Math.ceil(length * devicePixelRatio) / devicePixelRatio;
 
 /** @param {Event} event */
 const isHandle = (event) => event.target instanceof Element && event.target.closest('.handle');
 
-/** One labelled picture with its size. */
+/** One picture with its label and size. */
 class Pane {
   #image;
   #size;
@@ -326,7 +326,7 @@ class Pane {
   /**
    * @param {string} url
    * @param {string} text its size
-   * @param {boolean} [drawn] without a url it is what is on the canvas, and not nothing
+   * @param {boolean} [drawn] if there is no url, show the canvas
    */
   show(url, text, drawn = false) {
     setText(this.#size, text);
@@ -338,13 +338,13 @@ class Pane {
   }
 
   /**
-   * Decode first, so that the old picture stays until the new one can be painted whole.
+   * Show a new picture once it is decoded, so that the old one stays until then.
    * @param {string} url
    */
   async #swap(url) {
     const next = new Image();
     next.src = url;
-    // What cannot be decoded shows as far as the browser gets, or its alternative text.
+    // If it cannot be decoded, the browser shows as much as it can, or the alternative text.
     await next.decode().catch(() => {});
     if (url !== this.#url) return;
     const { naturalWidth: width, naturalHeight: height } = next;
@@ -356,7 +356,7 @@ class Pane {
   }
 
   /**
-   * Play an animation from its start, together with one that is just shown: that takes another URL.
+   * Play an animation from its start, in step with one that has just been shown. This needs a new URL.
    * @param {File} file
    */
   async replay(file) {
@@ -368,7 +368,7 @@ class Pane {
 }
 
 /**
- * The handle that divides Before from After: dragged anywhere along it, or moved as the slider that it is.
+ * The handle between Before and After. It can be dragged anywhere along its length, or moved as a slider.
  * @param {HTMLElement} view gets the position as `--split`
  * @param {HTMLElement} area as wide as the pictures
  * @param {HTMLElement} handle

@@ -1,4 +1,4 @@
-/** The server's steps (functions/optimizer/imaging/steps.py) in numbers, for pictures that the browser makes itself. */
+/** The numbers of the server's steps (functions/optimizer/imaging/steps.py), for pictures that the browser makes. */
 
 /** @import {Values} from './form.js' */
 /** @typedef {{width: number, height: number}} Size */
@@ -30,7 +30,7 @@ function side(value) {
 }
 
 /**
- * The mean gray of what is visible once it has this brightness: contrast turns about it.
+ * Return the mean gray of the visible pixels after this brightness. Contrast keeps it and spreads the levels around it.
  * @param {{data: Uint8ClampedArray}} image RGBA
  * @param {number} brightness
  */
@@ -51,19 +51,19 @@ export const isOpaque = ({ data }) =>
   data.every((value, index) => index % 4 !== 3 || value === 255);
 
 /**
- * What becomes of each of the 256 levels of a colour by brightness and then by contrast.
+ * Return the new value of each of the 256 levels of a colour, after brightness and then contrast.
  * @param {number} brightness
  * @param {number} [contrast]
- * @param {number} [gray] the mean that contrast turns about
+ * @param {number} [gray] the mean that contrast keeps
  */
 export const toneTable = (brightness, contrast = 0, gray = 0) =>
   table((level) => blend(blend(level, 0, brightness), gray, contrast));
 
 /**
- * Pillow's `blend` of a plain picture and this level: in single precision, the fraction cut off.
+ * Do Pillow's `blend` of a plain picture and this level: in single precision, without the fraction.
  * @param {number} level
  * @param {number} pivot
- * @param {number} percent more than all of the level
+ * @param {number} percent on top of 100 % of the level
  */
 function blend(level, pivot, percent) {
   const { fround } = Math;
@@ -72,7 +72,8 @@ function blend(level, pivot, percent) {
 }
 
 /**
- * How much sharpening adds where a level is above its surroundings by 0, 1, ... 255; below them it takes as much away.
+ * Return how much sharpening adds to a level that is 0, 1, ... 255 above its surroundings. Below them it subtracts as
+ * much.
  * @param {number} sharpen above 0
  */
 export const gainTable = (sharpen) =>
@@ -86,7 +87,7 @@ export const gainTable = (sharpen) =>
 export const table = (value) => Array.from({ length: 256 }, (_, level) => value(level));
 
 /**
- * The radius of the blur that is seen or, above 0, sharpened against: its standard deviation in pixels of the result.
+ * Return the radius of the blur or, above 0, of the sharpening: a standard deviation in pixels of the result.
  * @param {number} sharpen
  */
 export const blurRadius = (sharpen) => (sharpen > 0 ? UNSHARP_RADIUS : -sharpen / 10);
@@ -102,7 +103,7 @@ export function reduced({ width, height }, scale) {
 }
 
 /**
- * Make a large bitmap smaller; the large one is closed.
+ * Make a bitmap smaller, and close the large one.
  * @param {ImageBitmap} bitmap
  * @param {number} scale above 1 counts as 1
  */

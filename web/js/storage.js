@@ -1,4 +1,4 @@
-/** Remembers choices in this browser; in memory where it refuses (private windows, blocked storage). */
+/** Remembers choices in this browser, or in memory if the browser refuses (private windows, blocked storage). */
 
 const memory = new Map();
 const PREFIX = 'pinch.';

@@ -1,4 +1,4 @@
-/** Light or dark: the system decides until the user does. early.js applies the choice before the first paint. */
+/** The theme, light or dark. The system decides until the user does. early.js applies it before the first paint. */
 
 import { find, t } from './page.js';
 import { remember } from './storage.js';

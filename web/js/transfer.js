@@ -1,4 +1,4 @@
-/** Moves one visit's images to the server and their results back: in batches, so many at once, through every pause. */
+/** Uploads the images of a visit and fetches their results: in batches, a few at once, with pauses where needed. */
 
 import { Failure, fetchBlob, inChunks, postForm } from './api.js';
 
@@ -23,7 +23,7 @@ export class Transfer {
   #optimizes = new Slots(OPTIMIZES_AT_ONCE);
   /** @type {Map<Image, Promise<void>>} */
   #again = new Map();
-  /** @type {string[]} what the server could not be told about yet */
+  /** @type {string[]} upload ids that could not be discarded yet */
   #undiscarded = [];
 
   /**
@@ -38,7 +38,7 @@ export class Transfer {
   }
 
   /**
-   * Upload these images, with one presign for each batch, as late as possible: a form expires.
+   * Upload these images. Each batch has one presign request, as late as possible, since a form expires.
    * @param {Image[]} images
    * @param {Report} report
    */
@@ -55,7 +55,7 @@ export class Transfer {
    * @returns {Promise<void>}
    */
   async #uploadBatch(images, report) {
-    // Those of now: an image that comes back after the page was left gets another.
+    // The current signals: an image that comes back after the page was left gets a new one.
     const signals = images.map(({ gone }) => gone.signal);
     try {
       const tickets = await this.#presign(images);
@@ -70,7 +70,7 @@ export class Transfer {
       });
       await Promise.all(sent);
     } catch (error) {
-      // One bad file refuses the whole list, naming it: the others go again without it.
+      // One bad file makes the server refuse the whole list. The error names it, and the others are sent again.
       const named = images.filter((_, index) => namesFile(error, index));
       for (const image of named.length ? named : images) {
         if (!signals[images.indexOf(image)]?.aborted) report.failed(image, error);
@@ -81,11 +81,11 @@ export class Transfer {
   }
 
   /**
-   * Ask for a result and fetch it. Where the source has expired, upload it again first, silently.
+   * Ask for a result and fetch it. If the source has expired, silently upload it again first.
    * @param {Image} image
-   * @param {() => Values} settings read when the request goes out, so that the newest are sent
+   * @param {() => Values} settings read when the request is sent, so that it has the newest
    * @param {AbortSignal} signal
-   * @param {() => boolean} batch leave the last requests, and the next turn, to the image in hand
+   * @param {() => boolean} batch whether to leave the last requests and the next turn to the selected image
    * @returns {Promise<Result>}
    */
   async optimize(image, settings, signal, batch) {
@@ -101,7 +101,7 @@ export class Transfer {
   }
 
   /**
-   * Let the server delete them, later if it cannot be told now.
+   * Let the server delete these uploads, or try again later if it cannot be reached.
    * @param {string[]} ids
    */
   async discard(ids) {
@@ -132,14 +132,14 @@ export class Transfer {
       const blob = await fetchBlob(answer.url, signal);
       return { key: JSON.stringify(chosen), answer, blob, url: URL.createObjectURL(blob) };
     };
-    // What waits for the limit must not stand in the way of the image in hand.
+    // A request that waits for the limit must not block the selected image, so it takes its turn afterwards.
     const turn = () => this.#optimizes.run(task, signal, !batch());
     return connected(() => this.#quota.run(turn, { signal, batch }), signal);
   }
 
   /**
    * @param {Image} image
-   * @returns {Promise<void>} the same one while it lasts: newer settings must not upload twice
+   * @returns {Promise<void>} the same promise while it runs: newer settings must not upload twice
    */
   #uploadAgain(image) {
     const running = this.#again.get(image);
@@ -162,7 +162,7 @@ export class Transfer {
     const tickets = await connected(() => this.#quota.run(() => this.#api.presign(files)));
     images.forEach((image, index) => {
       const id = tickets[index]?.id ?? '';
-      // Removed meanwhile: nobody else will discard this id.
+      // If the image was removed meanwhile, nobody else will discard this id.
       if (signals[index]?.aborted) this.discard([id]);
       else image.issued.push(id);
     });
@@ -190,7 +190,7 @@ export class Transfer {
       try {
         await post(ticket);
       } catch (error) {
-        // In a long line a form may expire before its turn comes.
+        // While it waits in a long line, a form may expire.
         if (!isFailure(error, 403)) throw error;
         const [fresh] = await this.#presign([image]);
         await post(fresh);
@@ -201,7 +201,7 @@ export class Transfer {
 }
 
 /**
- * Do the task, and again whenever the connection that was lost is back.
+ * Do the task. If the connection is lost, do it again when the connection is back.
  * @template T
  * @param {() => Promise<T>} task
  * @param {AbortSignal} [signal]
@@ -238,7 +238,7 @@ function namesFile(error, index) {
   return error instanceof Failure && error.errors.some((each) => each.field.startsWith(field));
 }
 
-/** Lets so many go at once; the others wait in line. */
+/** Runs a limited number of tasks at once. The others wait in line. */
 class Slots {
   #free;
   /** @type {(() => void)[]} */

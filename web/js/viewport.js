@@ -1,10 +1,10 @@
-/** Where a picture lies in its frame: fitted, or zoomed about a point. Lengths are CSS px, but for the picture's own. */
+/** Where a picture is in its frame: fitted, or zoomed around a point. Lengths are CSS px, except the picture's own. */
 
 /** @typedef {{width: number, height: number}} Size */
-/** @typedef {{x: number, y: number, growth?: number}} Point `growth`: what part of it the frame grows to the left by */
+/** @typedef {{x: number, y: number, growth?: number}} Point `growth`: the part of the frame’s growth to the left */
 /** @typedef {{frame: Size, picture: Size, x: number, y: number}} Layout x and y: the picture's corner in the frame */
 
-/** A smaller picture is enlarged to this when it is fitted, so that there is something to see. */
+/** If a picture is smaller than this width, fitting enlarges it up to it, so that there is something to see. */
 const MIN_FIT = 384;
 const MIN_FRAME = 128;
 const MAX_ZOOM = 8;
@@ -16,23 +16,23 @@ export class Viewport {
   #size = { width: 3, height: 2 };
   #pixelRatio = 1;
   #zoom = 0;
-  /** The point of the picture in the middle of the frame, as parts of its sides. */
+  /** The point of the picture that is in the middle of the frame, as fractions of its width and height. */
   #center = { x: 0.5, y: 0.5 };
 
   /**
-   * @param {Size} cell the room for the frame
+   * @param {Size} cell the space for the frame
    * @param {Size} size of the result, in its own px
    * @param {number} pixelRatio device px in a CSS px
    */
   measure(cell, size, pixelRatio) {
     this.#cell = cell;
-    // A picture that is made smaller or larger stays as large as it is seen.
+    // If the result's pixels change, it stays as large on the screen as it was.
     this.#zoom *= this.#size.width / size.width;
     this.#size = size;
     this.#pixelRatio = pixelRatio;
   }
 
-  /** Screen px in one px of the result; 1 is 100 %. */
+  /** Screen px per px of the result; 1 is 100 %. */
   get zoom() {
     return this.#zoom || this.#fit;
   }
@@ -53,9 +53,9 @@ export class Viewport {
   }
 
   /**
-   * Zoom so that what is at this point of the frame stays there.
-   * @param {number} zoom drawn to the nearest that is possible: from 100 % or the fitted one, whichever is less
-   * @param {Point} [point] in the frame; its middle if there is none
+   * Zoom so that the part of the picture at this point of the frame stays there.
+   * @param {number} zoom limited to the possible range, which begins at 100 % or the fitted zoom, whichever is less
+   * @param {Point} [point] in the frame; by default its middle
    */
   zoomTo(zoom, point) {
     const before = this.layout();
@@ -68,7 +68,7 @@ export class Viewport {
     };
     const fit = this.#fit;
     const wanted = Math.min(Math.max(zoom, Math.min(fit, 1)), Math.max(MAX_ZOOM, fit));
-    // Small steps away from the fitted one add up.
+    // Only when the zoom moves towards the fitted one, so that small steps away from it add up.
     const nearer = Math.abs(wanted - fit) <= Math.abs(this.zoom - fit);
     if (nearer && Math.abs(wanted / fit - 1) < 0.02) return this.fit();
     this.#zoom = wanted;

@@ -1,4 +1,4 @@
-/** One file with every result in it, made in the browser. */
+/** Makes one file with all results, in the browser. */
 
 import { el, release } from './page.js';
 
@@ -8,7 +8,7 @@ const FILENAME = 'pinch.zip';
 const READ_MS = 60_000;
 
 /**
- * Save all results as one zip. Where it cannot be made, say offline before the code for it came, save them one by one.
+ * Save all results as one zip, or one by one if the zip cannot be made, for example if its code cannot be loaded.
  * @param {Result[]} results
  */
 export async function downloadZip(results) {
@@ -28,13 +28,13 @@ export async function downloadZip(results) {
 async function downloadEach(results) {
   for (const { url, answer } of results) {
     el('a', { href: url, download: answer.filename }).click();
-    // Browsers drop downloads that start in the same moment.
+    // Browsers drop downloads that start at the same moment.
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
 }
 
 /**
- * Give every name once, whatever the letter case: a.webp, a (2).webp.
+ * Make all names different, ignoring case: a.webp, a (2).webp.
  * @param {string[]} names
  * @returns {string[]}
  */

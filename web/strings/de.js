@@ -1,4 +1,4 @@
-/** Every sentence the page says, in German; those at the end the API says in English. */
+/** Every sentence of the page, in German. At the end are those that the API itself says in English. */
 
 export const language = 'de';
 

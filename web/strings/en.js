@@ -1,4 +1,4 @@
-/** Every sentence the page says, in English. A language is one such file. */
+/** Every sentence of the page, in English. Each language has one such file. */
 
 export const language = 'en';
 
@@ -71,7 +71,7 @@ export const strings = {
   'settings.share': 'Share',
   'settings.address': 'Address with these settings',
   'settings.link-copied': 'Link with these settings copied.',
-  'settings.shared': 'The settings of the link are used.',
+  'settings.shared': 'The settings from the link are in use.',
   'settings.was-reset': 'Settings reset.',
   'settings.own': 'Only this image',
   'settings.preset-deleted': 'Preset “{name}” deleted.',
@@ -100,7 +100,7 @@ export const strings = {
   'result.optimize-all': 'Optimize all',
   'result.about': '≈\u00a0{size}',
   'result.estimate': 'estimate',
-  'warning.original': 'Your file as it was, with all its metadata.',
+  'warning.original': 'Your original file, with all its metadata.',
   'result.keep': 'Keep original',
   'result.total': 'All: {before} → {after}, {change}',
   'result.sizes': '{before} → ',
@@ -139,7 +139,7 @@ export const strings = {
   'error.too-large': '{name} is {size}. The limit is {limit} MB.',
   'error.empty': '{name} is empty. Choose it again, or export the image again.',
   'error.unreadable': '{name} cannot be read. Choose it again.',
-  'error.offline': 'You’re offline. It continues when you’re back.',
+  'error.offline': 'You’re offline. Pinch continues when you’re back.',
   'error.network': 'The server cannot be reached. Check your connection and try again.',
   'error.server': 'That didn’t work. Try again.',
   'error.retry': 'Retry',

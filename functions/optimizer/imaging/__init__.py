@@ -1,1 +1,1 @@
-"""Bytes in, bytes out: decode, steps, encode. Knows nothing of HTTP or AWS."""
+"""Bytes in, bytes out: decode, steps, encode. This package knows nothing about HTTP or AWS."""

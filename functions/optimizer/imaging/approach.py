@@ -1,4 +1,4 @@
-"""Finds the quality at which what is measured meets a goal, by as few measures as that takes."""
+"""Finds the quality at which a measured value meets a goal, with as few measurements as possible."""
 
 from collections.abc import Callable
 from math import exp, log, prod
@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 
 class Axis(NamedTuple):
-    """A measure of quality on which what is measured grows in a nearly straight line."""
+    """A scale for quality on which the measured value grows in a nearly straight line."""
 
-    of: Callable[[float], float]  # a quality
-    quality: Callable[[float], float]  # at a place on the axis
+    of: Callable[[float], float]  # from a quality, 1 to 100, to its place on the axis
+    quality: Callable[[float], float]  # from a place on the axis to the quality
 
 
 def _axis(quality: float) -> float:
@@ -21,9 +21,10 @@ def _quality(at: float) -> float:
 
 
 def _quantizer_axis(quality: float) -> float:
-    """Follow QualityToCompression of libwebp, which has a kink at 75, to its quantizer of 0 to 127.
+    """Return the place of a quality, 1 to 100, on the axis for WebP.
 
-    The logarithm of bytes is nearest to straight over that of the quantizer and 20 more (on photos).
+    It follows QualityToCompression of libwebp, which has a kink at 75, to libwebp's quantizer of 0 to 127. On photos,
+    the logarithm of bytes is nearest to a straight line over the logarithm of the quantizer plus 20.
     """
     share = quality / 100
     linear = share * 2 / 3 if share < 0.75 else 2 * share - 1
@@ -54,14 +55,15 @@ def approach(
     axis: Axis = COMMON,
     hurried: Callable[[], bool] = _never,
 ) -> None:
-    """Measure at qualities from 1 to `most` until one is as near to the goal as the tolerance says, or time is short.
+    """Measure at qualities from 1 to `most` until a value is within the tolerance of the goal, or time is short.
 
-    What is measured grows with the quality, by about `slope` for each unit of the axis. The next quality is on the line
-    or parabola through the nearest that are known; where that leads out of what is left, on the line between its ends,
-    or at the far one.
+    The measured value grows with the quality, by about `slope` per unit of the axis. The next quality is on the line or
+    parabola through the known values nearest to the goal. If that is outside the range that is left, it is on the line
+    between the ends of the range, or at the end that was not measured yet. At most `tries` values are measured. Nothing
+    is returned: `measure` keeps what it finds.
     """
     low, high, at = (axis.of(quality) for quality in (1, most, min(start, most)))
-    known: dict[float, float] = {}  # where on the axis by what was measured there
+    known: dict[float, float] = {}  # from the measured value to its place on the axis
     for _ in range(tries):
         value = measure(axis.quality(at))
         if abs(value - goal) <= tolerance or at == (high if value < goal else low) or hurried():
@@ -81,7 +83,7 @@ def approach(
 
 
 def between(known: dict[float, float], goal: float) -> float:
-    """Return the value at `goal` on the line between its neighbours; that of the nearest where it has but one."""
+    """Return the value at `goal` on the line between its two neighbours, or the value of its only neighbour."""
     below, above = [each for each in known if each < goal], [each for each in known if each >= goal]
     ends = ([max(below)] if below else []) + ([min(above)] if above else [])
     return _interpolate({each: known[each] for each in ends}, goal)

@@ -1,35 +1,37 @@
-"""What the three file formats wrap pixels in: their parts, removing metadata without decoding, PNG without traps."""
+"""Reads the containers of the three file formats: lists their parts, removes metadata without decoding the pixels, and
+makes a PNG safe for Pillow.
+"""
 
 import re
 import zlib
 from collections.abc import Iterator
 
 MAX_TEXT_BYTES = 4 * 2**20  # of all texts of a PNG, inflated
-MAX_UNREADABLE_TEXTS = 16  # of a PNG; each may cost the inflating of MAX_TEXT_BYTES for nothing, 10 ms
-MAX_PROFILE_BYTES = 2**20  # of an inflated ICC profile; Pillow reads no longer one
+MAX_UNREADABLE_TEXTS = 16  # of a PNG; for each, up to MAX_TEXT_BYTES may be inflated in vain, which takes 10 ms
+MAX_PROFILE_BYTES = 2**20  # of an inflated ICC profile; Pillow does not read a longer one
 
 
 def strip_losslessly(data: bytes, format: str) -> bytes:
-    """Return the same encoded pixels without metadata, for a file that was decoded before."""
+    """Return the file with the same encoded pixels but without metadata. The file must have been decoded before."""
     return {"jpeg": _strip_jpeg, "png": _strip_png, "webp": _strip_webp}[format](data)
 
 
 SOS, EOI = 0xDA, 0xD9
 _COM, _APP0, _APP1, _APP14, _APP15 = 0xFE, 0xE0, 0xE1, 0xEE, 0xEF
-# Any number of fill bytes may stand before a marker. Stuffing, TEM, RSTn and SOI have no length.
+# Any number of fill bytes may come before a marker. Stuffing, TEM, RSTn and SOI have no length.
 _FILL_OR_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8]", re.DOTALL)
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]", re.DOTALL)
 
 
 def _strip_jpeg(data: bytes) -> bytes:
-    """Keep what decoding needs: of APPn only JFIF and Adobe, which tell the colour space; no COM."""
+    """Keep what decoding needs. Of the APPn segments that is only JFIF and Adobe, which give the colour space."""
     kept = [_kept_segment(marker, data[start:end]) for marker, start, end in jpeg_segments(data)]
     return b"".join([data[:2], *kept, b"\xff", bytes([EOI])])
 
 
 def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield marker, start and end of each segment up to EOI, the end of the picture, scans with their data (ITU T.81
-    annex B). What lies between two of them is fill, or junk that decoders skip.
+    """Yield the marker, start and end of each segment up to EOI, the end of the picture (ITU T.81, annex B). A scan
+    includes its data. Bytes between two segments are fill, or junk that decoders skip.
     """
     end = 2
     while found := _MARKER.search(data, end):
@@ -50,7 +52,7 @@ def _scan_end(data: bytes, position: int) -> int:
 
 
 def take_exif_out(data: bytes) -> tuple[bytes, bytes]:
-    """Return the JPEG without its EXIF, and that, put together from all segments as Pillow does it."""
+    """Return the JPEG without its EXIF, and the EXIF itself, joined from all segments as Pillow does it."""
     kept, exif, position = [], [], 0
     for marker, start, end in jpeg_segments(data):
         if marker == _APP1 and data[start + 4 : start + 10] == b"Exif\0\0":
@@ -61,7 +63,7 @@ def take_exif_out(data: bytes) -> tuple[bytes, bytes]:
 
 
 def _kept_segment(marker: int, segment: bytes) -> bytes:
-    """Return what stays of a segment: of JFIF and Adobe their fixed fields, without a thumbnail or more behind them."""
+    """Return what is kept of a segment: of JFIF and Adobe the fixed fields, without a thumbnail or other data."""
     if marker == _APP0 and segment[4:9] == b"JFIF\0" and len(segment) >= 18:
         return b"\xff\xe0\0\x10" + segment[4:16] + b"\0\0"
     if marker == _APP14 and segment[4:9] == b"Adobe" and len(segment) >= 16:
@@ -74,7 +76,7 @@ _WEBP_METADATA_FLAGS = 0b0010_1100  # ICC, EXIF and XMP in the first byte of VP8
 
 
 def _strip_webp(data: bytes) -> bytes:
-    """Keep the chunks that hold pixels (WebP container specification), with the flags that say so."""
+    """Keep the chunks that hold pixels (WebP container specification), and clear the flags for metadata."""
     body = bytearray(b"WEBP")
     for kind, content in webp_chunks(data):
         if kind in WEBP_PIXELS:
@@ -85,7 +87,7 @@ def _strip_webp(data: bytes) -> bytes:
 
 
 def read_webp_animation(data: bytes) -> tuple[int, int]:
-    """Return the background of an animated WebP (BGRA, the least byte first) and how often it plays; 0 is for ever."""
+    """Return the background of an animated WebP (BGRA, lowest byte first) and how often it plays; 0 means for ever."""
     content = next(content for kind, content in webp_chunks(data) if kind == b"ANIM")
     return int.from_bytes(content[:4], "little"), int.from_bytes(content[4:6], "little")
 
@@ -100,23 +102,27 @@ def webp_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def padded_webp(data: bytes) -> bytes:
-    """Return the WebP with the byte that makes its last chunk even, forgotten by some writers; libwebp wants it."""
+    """Return the WebP with the byte that pads its last chunk to an even length. Some writers forget this byte, but
+    libwebp needs it.
+    """
     end = 8 + int.from_bytes(data[4:8], "little")
     needed = 12 + sum(8 + len(content) + len(content) % 2 for _, content in webp_chunks(data))
-    if needed == end + 1 and len(data) >= end:  # nor does the file's length count it
+    if needed == end + 1 and len(data) >= end:  # the length in the header does not count it either
         return data[:4] + (end - 7).to_bytes(4, "little") + data[8:end] + b"\0" + data[end:]
     return data + b"\0" if needed == end == len(data) + 1 else data
 
 
-# Chunks without which the pixels cannot be decoded (PNG specification, 3rd edition), with those of animations,
+# Chunks without which the pixels cannot be decoded (PNG specification, 3rd edition), and those of animations.
 PNG_PIXELS = frozenset(b"IHDR PLTE tRNS IDAT IEND acTL fcTL fdAT".split())
-# and those that say what colours the numbers mean.
+# Chunks that say which colours the numbers mean.
 _PNG_COLORS = frozenset(b"gAMA cHRM sRGB cICP sBIT".split())
 _PNG_TEXTS = frozenset(b"tEXt zTXt iTXt".split())
 
 
 def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield kind and bytes of each chunk, whole with length and CRC, up to the end; a cut one as far as it goes."""
+    """Yield the kind and bytes of each chunk up to IEND. The bytes include length and CRC. A chunk that is cut off is
+    yielded as far as it goes.
+    """
     position = 8
     kind = b""
     while position < len(data) and kind != b"IEND":
@@ -132,12 +138,12 @@ def _strip_png(data: bytes) -> bytes:
 
 
 def take_png_apart(data: bytes) -> tuple[bytes, dict[str, str]]:
-    """Return the PNG as Pillow should read it, and its texts by keyword.
+    """Return a PNG that is safe for Pillow to read, and the original's texts by keyword.
 
-    Pillow puts texts into the dictionary that also holds its own findings, so that a text called "interlace" or
-    "transparency" spoils the picture; and it refuses a file for an ancillary chunk that viewers skip. So it gets the
-    pixels, with the ICC profile and EXIF in front of them if they can be read. Texts that cannot be read are left out,
-    and all that would make more than MAX_TEXT_BYTES together.
+    Pillow puts texts into the same dictionary as its own findings, so a text called "interlace" or "transparency"
+    spoils the picture. It also refuses a file for an ancillary chunk that viewers skip. So the PNG for Pillow has only
+    the pixels, with the ICC profile and EXIF before them if they can be read. Texts that cannot be read are left out,
+    and so are texts that would make more than MAX_TEXT_BYTES together.
     """
     pixels: list[bytes] = []
     described: list[bytes] = []
@@ -149,7 +155,7 @@ def take_png_apart(data: bytes) -> tuple[bytes, dict[str, str]]:
             pixels.append(chunk)
         elif kind == b"iCCP":
             profiles += 1
-            if profiles == 1 and _has_profile(chunk):  # a PNG has one; to inflate thousands would take long
+            if profiles == 1 and _has_profile(chunk):  # a PNG has only one; inflating thousands would take long
                 described.append(chunk)
         elif kind == b"eXIf" and _is_intact(chunk):
             described.append(chunk)
@@ -172,12 +178,14 @@ def _has_profile(chunk: bytes) -> bool:
 
 
 def _png_text(kind: bytes, content: bytes, most: int) -> tuple[str, str]:
-    """Return keyword and text of a text chunk; the text is empty when it cannot be read or is longer than `most`."""
+    """Return the keyword and text of a text chunk. The text is empty if it cannot be read or has more than `most`
+    bytes.
+    """
     keyword, _, value = content.partition(b"\0")
     encoding = "latin-1"
     if kind == b"iTXt":
         encoding = "utf-8"
-        flags, value = value[:2], value[2:].partition(b"\0")[2].partition(b"\0")[2]  # behind language and translation
+        flags, value = value[:2], value[2:].partition(b"\0")[2].partition(b"\0")[2]  # after language and translation
         if flags[:1] == b"\1":
             value = _inflated(flags[1:] + value, most)
     elif kind == b"zTXt":
@@ -186,7 +194,9 @@ def _png_text(kind: bytes, content: bytes, most: int) -> tuple[str, str]:
 
 
 def _inflated(packed: bytes, most: int) -> bytes:
-    """Return the data behind a byte for the compression method; nothing when it is broken or longer than `most`."""
+    """Return the inflated data. The first byte gives the compression method. The result is empty if the data is broken
+    or has more than `most` bytes.
+    """
     if packed[:1] != b"\0" or most <= 0:
         return b""
     inflate = zlib.decompressobj()

@@ -1,4 +1,4 @@
-"""What kind of picture it is, told from pixels that are spread evenly over it, so that the size does not matter.
+"""Tells what kind of picture it is from pixels that are spread evenly over it, so that the size does not matter.
 
 NumPy is loaded on first use: it takes a while, and a function that only starts does not need it.
 """
@@ -11,19 +11,20 @@ from PIL.Image import Image, Resampling
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_SAMPLES = 2**13  # places that are looked at
+_SAMPLES = 2**13  # number of places to look at
 
-# Graphics have edges of colour that halved chroma smears: blocks of 2 x 2 pixels whose chroma is further than _EDGE
-# levels from its mean. They are 2 percent and more of the corpus' graphics, and at most 0.6 percent of its photos.
+# Graphics have edges of colour that halved chroma smears. They show as blocks of 2 x 2 pixels whose chroma is more than
+# _EDGE levels away from its mean. Such blocks make up 2 percent or more of each graphic in the corpus, and at most 0.6
+# percent of each photo.
 _EDGE = 12
 _MOST_EDGES = 0.01
-# Neighbours are equal in 87 percent and more of the graphics that lossless WebP holds in fewer bytes than lossy, and
-# in at most 54 percent of the photos (night skies) and 38 of the other graphics.
+# In graphics that need fewer bytes as lossless WebP than as lossy, 87 percent or more of the pixels equal their
+# neighbour. In photos it is at most 54 percent (night skies), in the other graphics at most 38.
 _FLAT = 0.7
 
 
 def has_edges_of_color(image: Image) -> bool:
-    """Tell whether halved chroma would smear edges in an image of mode L or RGB."""
+    """Return whether halved chroma would smear edges in an image of mode L or RGB."""
     if image.mode == "L" or min(image.size) < 4:
         return False
     import numpy as np
@@ -35,7 +36,7 @@ def has_edges_of_color(image: Image) -> bool:
 
 
 def is_flat(image: Image) -> bool:
-    """Tell whether most pixels, of any mode, equal their right neighbour, as in drawings and screenshots."""
+    """Return whether most pixels equal their right neighbour, as in drawings and screenshots. Any mode is fine."""
     if image.width < 4:
         return False
     equal = _sample(image, (0, 0)) == _sample(image, (1, 0))
@@ -43,11 +44,14 @@ def is_flat(image: Image) -> bool:
 
 
 def _sample(image: Image, offset: tuple[int, int]) -> "NDArray[Any]":
-    """Return the pixels at an offset, 0 or 1 right and down, of about _SAMPLES cells: rows x columns x bands."""
+    """Return one pixel from each of about _SAMPLES cells, as rows x columns x bands.
+
+    The offset, 0 or 1 pixel to the right and down, tells which pixel of the cell.
+    """
     import numpy as np
 
     side = 2 * max(1, round(sqrt(image.width * image.height / 4 / _SAMPLES)))
-    side = min(side, *((length - 1) // 2 * 2 for length in image.size if length >= 4))  # at least two of the length
+    side = min(side, *((length - 1) // 2 * 2 for length in image.size if length >= 4))  # inside the image; 2 or more
     columns, rows = (max(1, (length - 1) // side) for length in image.size)
     x, y = offset
     right, bottom = (

@@ -1,4 +1,4 @@
-"""Bytes to image, within byte, pixel, side and frame limits, all checked before pixels are allocated."""
+"""Bytes to image. All limits on bytes, pixels, parts and frames are checked before pixels are allocated."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,19 +14,20 @@ from optimizer.imaging.metadata import Info, clean_info, is_bounded, orientation
 from optimizer.limits import MAX_UPLOAD_BYTES
 from optimizer.problems import DamagedImage, UploadTooLarge
 
-# By what a JPEG is decoded smaller, for how many times smaller a result at the least, so that a fifth is left to resize
-# away: of a block's 64 coefficients 1/4 keeps four and 1/8 one, too few to look like Lanczos by themselves. A quarter
-# of eight photos scores 85 to 93 from 1/4, 95 to 96 from 1/2. A little less than 2.5 times: sizes are rounded up.
+# By how much a JPEG is decoded smaller, and how many times smaller the result must at least be for that. About a fifth
+# is left for the resize: of a block's 64 coefficients, 1/4 keeps four and 1/8 keeps one, too few to look like Lanczos
+# by themselves. A quarter of eight photos scores 85 to 93 from 1/4, and 95 to 96 from 1/2. It is a little less than
+# 2.5 times because sizes are rounded up.
 _DIVISORS = ((8, 9.92), (4, 4.96), (2, 2.48))
-# 1/2 scores 90 to 94 by itself. From all pixels it is 96, and 3 to 4 percent fewer bytes at equal score, for 80 ms of
-# 12 megapixels: less than half of what WebP takes to encode, and twice what JPEG does.
+# Half the size scores 90 to 94 from 1/2 alone. From all pixels it scores 96, with 3 to 4 percent fewer bytes at equal
+# score. That costs 80 ms for 12 megapixels: less than half of what WebP takes to encode, and twice what JPEG takes.
 _HALF = 1.998
-_WHOLE_PIXELS = 16_000_000  # above it memory and time matter more
+_WHOLE_PIXELS = 16_000_000  # above this, memory and time matter more
 
 
 @dataclass(frozen=True)
 class Source:
-    """An opened file: its header is read and within the limits, its pixels are not decoded yet."""
+    """An opened file. Its header has been read and is within the limits; its pixels are not decoded yet."""
 
     data: bytes
     format: str  # a key of ENCODERS
@@ -38,10 +39,10 @@ class Source:
     _image: Image
 
     def divisor_for(self, size: tuple[int, int], format: str) -> int | None:
-        """Return 1, 2, 4 or 8: by how much a JPEG is to be decoded smaller for a result of this size and format.
+        """Return by how much to decode a JPEG smaller for a result of this size (as stored) and format: 1, 2, 4 or 8.
 
-        Its DCT does that for much less than decoding and resizing. None stands for any other source, and for a result
-        of more than half the width or height.
+        The JPEG's DCT does that much faster than decoding all pixels and resizing. Returns None for any other source,
+        and for a result that is more than half as wide or high.
         """
         times = min(self.width / size[0], self.height / size[1])
         if self.format != "jpeg" or times < _HALF:
@@ -50,14 +51,14 @@ class Source:
         return next((divisor for divisor, least in _DIVISORS if times >= least), 1 if whole else 2)
 
     def load(self, divisor: int = 1) -> Image:
-        """Return the decoded pixels of the first frame, in the mode of the file, with `info` for its metadata.
+        """Return the decoded pixels of the first frame, in the file's own mode, with `info` as its metadata.
 
-        Width and height of a JPEG are divided by the divisor, and rounded up to whole pixels. Raises DamagedImage when
-        the pixels cannot be decoded to the end.
+        Width and height of a JPEG are divided by the divisor and rounded up to whole pixels. Raises DamagedImage if the
+        pixels cannot be decoded to the end.
         """
         try:
             if divisor > 1:
-                self._image.draft(None, (self.width // divisor, self.height // divisor))  # no mode: that of the file
+                self._image.draft(None, (self.width // divisor, self.height // divisor))  # no mode keeps the file's
             self._image.load()
         except MemoryError:
             raise
@@ -69,16 +70,16 @@ class Source:
         return self._image
 
     def load_frames(self) -> Iterator[tuple[Image, int]]:
-        """Yield each frame of an animated WebP as the whole canvas, and how many milliseconds it stays.
+        """Yield each frame of an animated WebP as the whole canvas, and how many milliseconds it is shown.
 
-        One is decoded at a time. Behind the first, `info` holds only what the pixels need: a thousand times to read
-        long EXIF would take too long. Raises DamagedImage when a frame cannot be decoded.
+        Frames are decoded one at a time. After the first, `info` holds only what the pixels need: reading long EXIF a
+        thousand times would take too long. Raises DamagedImage if a frame cannot be decoded.
         """
         needed: Info = {key: value for key, value in self.info.items() if key == "icc_profile"}
         turned = orientation(self.info)
         if turned != 1 and (exif := with_orientation({}, turned)):
             needed["exif"] = exif
-        film = _open(self.data, self.format)[0]  # of its own, wherever `load` has left the other
+        film = _open(self.data, self.format)[0]  # a second decoder, since `load` may have moved the first
         for index in range(self.frames):
             try:
                 film.seek(index)
@@ -88,7 +89,7 @@ class Source:
             except Exception as error:  # as in load
                 raise damaged(self.format) from error
             milliseconds = film.info["duration"]
-            if milliseconds < 0:  # libwebp counts them in 31 bits: over 24 days it starts again below zero
+            if milliseconds < 0:  # libwebp counts in 31 bits: after 24 days the count goes below zero
                 raise damaged(self.format)
             frame = film.copy()  # the next one is decoded into the same memory
             frame.info = dict(needed if index else self.info)
@@ -96,9 +97,9 @@ class Source:
 
 
 def open_source(data: bytes) -> Source:
-    """Read the header of a JPEG, PNG or WebP file, by its content alone.
+    """Read the header of a JPEG, PNG or WebP file. The format is read from its content alone.
 
-    Raises UploadTooLarge, DamagedImage and what `read_header` raises.
+    Raises UploadTooLarge, DamagedImage and the problems of `read_header`.
     """
     if not data:
         raise DamagedImage("This file is empty. Choose it again, or export the image again.")
@@ -113,17 +114,17 @@ def open_source(data: bytes) -> Source:
         raise
     except Exception as error:  # as in Source.load
         raise damaged(header.format) from error
-    check_size(image.width, image.height, frames)  # whatever the walk has read, this is what is decoded
+    check_size(image.width, image.height, frames)  # whatever the walk has read, these pixels get decoded
     return Source(data, header.format, image.width, image.height, header.bits, frames, info, image)
 
 
 def read_info(data: bytes, format: str) -> Info:
-    """Return the metadata of a file that we encoded ourselves, as `clean_info` does."""
+    """Return the metadata, as `clean_info` does, of a file that we encoded ourselves."""
     return _open(data, format)[1]
 
 
 def _open(data: bytes, format: str) -> tuple[Image, Info, int]:
-    """Return the image, its metadata and the number of its frames; raises whatever Pillow's plugin does."""
+    """Return the image, its metadata and the number of its frames; raises whatever Pillow's plugin raises."""
     if format == "png":
         readable, texts = take_png_apart(data)
         image = pillow.open(BytesIO(readable), formats=[format.upper()])
@@ -135,15 +136,15 @@ def _open(data: bytes, format: str) -> tuple[Image, Info, int]:
     else:
         if format == "jpeg":
             without, exif = take_exif_out(data)
-            data = data if is_bounded(exif) else without  # Pillow looks for the density in it
+            data = data if is_bounded(exif) else without  # Pillow would look for the density in the EXIF
         image = pillow.open(BytesIO(data), formats=[format.upper()])
         info = clean_info(image.info, {})
-    # A JPEG of several pictures (MPO, as phones write it) is no animation: its first one is the picture.
+    # A JPEG with several pictures (MPO, as phones write it) is not an animation; its first picture counts.
     return image, info, 1 if format == "jpeg" else getattr(image, "n_frames", 1)
 
 
 def _eight_bit(transparency: Any, depth: int, color_type: int) -> Any:
-    """Scale the transparent colour of a gray or RGB PNG as Pillow scales its pixels; of a palette it is an index."""
+    """Scale the transparent colour of a gray or RGB PNG as Pillow scales its pixels. In a palette it is an index."""
     if color_type == _PALETTE or not isinstance(transparency, int | tuple):
         return transparency
     if isinstance(transparency, tuple):
@@ -152,7 +153,7 @@ def _eight_bit(transparency: Any, depth: int, color_type: int) -> Any:
 
 
 def _fit(info: Info, colors: int) -> None:
-    """Forget the transparency of colours that a palette does not have."""
+    """Remove the transparency of colours that the palette does not have."""
     transparency = info["transparency"]
     if isinstance(transparency, bytes):
         info["transparency"] = transparency[:colors]

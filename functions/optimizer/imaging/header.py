@@ -1,7 +1,7 @@
-"""Reads what a file says of itself before a codec sees it, and refuses what would cost a decoder too much.
+"""Reads a file's header before a codec sees it, and refuses files that would cost a decoder too much.
 
 Pillow and the codecs have few limits of their own: a JPEG of 20,000 scans keeps libjpeg busy for over a minute, and a
-million empty segments or chunks keep Pillow's readers busy for ten seconds. The walk costs milliseconds.
+million empty segments or chunks keep Pillow's readers busy for ten seconds. Walking the parts here takes milliseconds.
 """
 
 from typing import NamedTuple
@@ -30,7 +30,7 @@ from optimizer.problems import DamagedImage, TooManyFrames, TooManyParts, TooMan
 
 
 class Header(NamedTuple):
-    """What a file says of itself."""
+    """What a file says about itself."""
 
     format: str  # a key of ENCODERS
     width: int  # pixels, as stored
@@ -40,10 +40,10 @@ class Header(NamedTuple):
 
 
 def read_header(data: bytes) -> Header:
-    """Return what a JPEG, PNG or WebP file says of itself, told by its content.
+    """Return what a JPEG, PNG or WebP file says about itself. The format is read from its content.
 
-    Raises UnsupportedType for any other, DamagedImage when it says no size, and TooManyPixels, TooManyFrames,
-    TooManyScans or TooManyParts when it is beyond a limit.
+    Raises UnsupportedType for any other file, DamagedImage if the file gives no size, and TooManyPixels, TooManyFrames,
+    TooManyScans or TooManyParts if it is over a limit.
     """
     if data.startswith(b"\xff\xd8\xff"):
         header = _read_jpeg(data)
@@ -62,14 +62,14 @@ def read_header(data: bytes) -> Header:
 
 
 def check_size(width: int, height: int, frames: int) -> None:
-    """Raise TooManyPixels or TooManyFrames where there are too many."""
+    """Raise TooManyPixels or TooManyFrames if there are more than MAX_PIXELS or MAX_FRAMES."""
     if width * height > MAX_PIXELS:
         raise TooManyPixels(f"The limit is {MAX_PIXELS // 10**6} megapixels. Make the image smaller and send it again.")
     if frames > MAX_FRAMES:
         raise TooManyFrames(f"The limit is {MAX_FRAMES} frames. Send a shorter animation.")
 
 
-# Start of frame (ITU T.81, table B.1): C4, C8 and CC between them are something else.
+# Start of frame (ITU T.81, table B.1). C4, C8 and CC mean something else.
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
@@ -78,17 +78,17 @@ def _read_jpeg(data: bytes) -> Header:
     scans = fill = metadata = 0
     behind = 2
     for segments, (marker, start, end) in enumerate(jpeg_segments(data)):
-        fill += start - behind  # Pillow reads it byte by byte; behind a scan libjpeg begins it again for each 64 KB
+        fill += start - behind  # Pillow reads it byte by byte; after a scan libjpeg reads it again for each 64 KB
         behind = end
         if fill > MAX_FILL_BYTES:
-            raise TooManyParts("It has too much between its parts. Save this JPEG again and send that.")
+            raise TooManyParts("It has too much data between its parts. Save this JPEG again and send that.")
         if marker == EOI:
             break
         if marker == SOS:
             scans += 1
         elif marker in _SOF and size is None:
             size = int.from_bytes(data[start + 7 : start + 9]), int.from_bytes(data[start + 5 : start + 7])
-        else:  # tables as well: Pillow reads them one by one
+        else:  # tables count, too: Pillow reads them one by one
             metadata += end - start
         if scans > MAX_SCANS:
             raise TooManyScans(f"The limit is {MAX_SCANS} scans. Save this JPEG again and send that.")
@@ -102,7 +102,7 @@ def _read_png(data: bytes) -> Header:
     if data[12:16] != b"IHDR" or len(data) < 33:
         raise damaged("png")
     width, height = int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
-    check_size(width, height, 1)  # before the walk, which takes longer
+    check_size(width, height, 1)  # before the walk below, which takes longer
     frames, pixels, others, metadata = 1, 0, 0, 0
     for kind, chunk in png_chunks(data):
         if kind in (b"IDAT", b"fdAT"):
@@ -111,7 +111,7 @@ def _read_png(data: bytes) -> Header:
             others += 1
         if kind == b"acTL" and len(chunk) >= 12:
             claimed = int.from_bytes(chunk[8:12])
-            frames = claimed if 0 < claimed <= 2**31 else 1  # else no APNG, which Pillow takes for a still as well
+            frames = claimed if 0 < claimed <= 2**31 else 1  # otherwise not an APNG; Pillow also treats it as a still
         if kind not in PNG_PIXELS:
             metadata += len(chunk)
         _check_parts(others, MAX_CHUNKS, metadata)
@@ -133,14 +133,14 @@ def _read_webp(data: bytes) -> Header:
             metadata += len(content)
         _check_parts(others, MAX_CHUNKS, metadata)
         if frames > MAX_FRAMES:
-            break  # told with the rest
+            break  # check_size refuses it
     if size is None:
         raise damaged("webp")
     return Header("webp", *size, frames=max(1, frames))
 
 
 def _webp_size(kind: bytes, content: bytes) -> tuple[int, int] | None:
-    """Return width and height of the chunk that comes first (WebP container specification; RFC 6386, 9.1)."""
+    """Return width and height from the first chunk (WebP container specification; RFC 6386, 9.1), or None."""
     if kind == b"VP8X" and len(content) >= 10:
         return 1 + int.from_bytes(content[4:7], "little"), 1 + int.from_bytes(content[7:10], "little")
     if kind == b"VP8L" and len(content) >= 5:
@@ -159,6 +159,6 @@ def _check_parts(parts: int, most: int, metadata: int) -> None:
 
 
 def damaged(format: str) -> DamagedImage:
-    """Return the problem of a file of this format, a key of ENCODERS, that cannot be decoded."""
+    """Return the problem for a file of this format, a key of ENCODERS, that cannot be decoded."""
     title = ENCODERS[format].TITLE
     return DamagedImage(f"This {title} file is damaged or cut off. Export the image again and send that.")

@@ -1,4 +1,4 @@
-"""What an image carries beside its pixels, under known keys with known types."""
+"""The metadata of an image, under known keys and with known types."""
 
 import struct
 from collections.abc import Callable, Mapping
@@ -10,8 +10,8 @@ from PIL.Image import Exif
 Info = dict[str | tuple[int, int], Any]
 
 _BYTES_KEYS = ("exif", "icc_profile", "xmp", "comment")
-MAX_EXIF_BYTES = 2**18  # of a block whose values are decoded; of a longer one only the orientation is read
-MAX_EXIF_VALUE_BYTES = 2**24  # of all values together, many times what the longest EXIF holds
+MAX_EXIF_BYTES = 2**18  # of a block whose values are decoded; in a longer one only the orientation is read
+MAX_EXIF_VALUE_BYTES = 2**24  # of all values together, many times as much as the longest EXIF holds
 _MOST_DIRECTORIES = 64  # a camera writes five
 _DIRECTORIES = frozenset([IFD.Exif, IFD.GPSInfo, IFD.Interop])
 _TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8}
@@ -22,10 +22,10 @@ _RAW_EXIF = "Raw profile type exif"  # how ImageMagick stored EXIF in PNG before
 
 
 def clean_info(info: Mapping[Any, Any], text: Mapping[str, str]) -> Info:
-    """Return the metadata of an opened image and of its PNG texts.
+    """Return the metadata of an opened image and its PNG texts.
 
-    `exif`, `icc_profile`, `xmp` and `comment` are bytes, `text` is PNG text by keyword, `photoshop` the resources
-    that hold IPTC, `transparency` what Pillow's `convert` understands.
+    `exif`, `icc_profile`, `xmp` and `comment` are bytes. `text` is a dict of PNG texts by keyword. `photoshop` is a
+    dict of the resources that hold IPTC. `transparency` is what Pillow's `convert` understands. Any key may be missing.
     """
     clean: Info = {key: info[key] for key in _BYTES_KEYS if isinstance(info.get(key), bytes) and info[key]}
     rest = dict(text)
@@ -47,7 +47,7 @@ def clean_info(info: Mapping[Any, Any], text: Mapping[str, str]) -> Info:
 
 
 def _hex_exif(text: str) -> bytes:
-    """Return the EXIF of such a text: an empty line, the name, the length, then hexadecimal lines."""
+    """Return the EXIF in such a text: an empty line, the name, the length, then lines of hexadecimal digits."""
     try:
         return bytes.fromhex("".join(text.split("\n")[3:]))
     except ValueError:
@@ -55,12 +55,13 @@ def _hex_exif(text: str) -> bytes:
 
 
 def is_bounded(block: bytes) -> bool:
-    """Tell whether reading EXIF copies no more than MAX_EXIF_VALUE_BYTES: each of 65,535 entries may name the whole
-    block as its value.
+    """Return whether reading this EXIF copies at most MAX_EXIF_VALUE_BYTES.
+
+    Without a limit, each of 65,535 entries may name the whole block as its value.
     """
     tiff = block.removeprefix(_EXIF_PREFIX)
     order = "<" if tiff[:2] == b"II" else ">"
-    pending, seen, copied = [4], set(), 0  # where the place of a directory stands
+    pending, seen, copied = [4], set(), 0  # positions that hold the offset of a directory
     while pending:
         at = int.from_bytes(tiff[(place := pending.pop()) : place + 4], _ORDERS[order])
         if at in seen or at < 8 or at + 2 > len(tiff):
@@ -82,7 +83,7 @@ def is_bounded(block: bytes) -> bool:
 
 
 def load_exif(info: Mapping[Any, Any]) -> Exif:
-    """Return the EXIF tags, none when there are none or they cannot be read."""
+    """Return the EXIF tags; they are empty if there are none or they cannot be read."""
     exif = Exif()
     try:
         exif.load(info.get("exif", b""))
@@ -92,7 +93,7 @@ def load_exif(info: Mapping[Any, Any]) -> Exif:
 
 
 def orientation(info: Mapping[Any, Any]) -> int:
-    """Return the EXIF orientation, 1 to 8; 1 is upright and what a missing or broken tag means."""
+    """Return the EXIF orientation, 1 to 8. 1 is upright, and also stands for a missing or broken tag."""
     try:
         value = load_exif(info).get(Base.Orientation)  # a tag is decoded when it is asked for
     except Exception:  # as in load_exif
@@ -101,20 +102,20 @@ def orientation(info: Mapping[Any, Any]) -> int:
 
 
 def with_orientation(info: Mapping[Any, Any], value: int) -> bytes | None:
-    """Return the EXIF block with its orientation set, or None when it cannot be written again.
+    """Return the EXIF block with its orientation set, or None if it cannot be written again.
 
-    Of a block over MAX_EXIF_BYTES only the orientation is left, since writing it would decode every value.
+    If the block is longer than MAX_EXIF_BYTES, only the orientation is kept: writing the rest would decode every value.
     """
     exif = Exif() if len(info.get("exif", b"")) > MAX_EXIF_BYTES else load_exif(info)
     exif[Base.Orientation] = value
     try:
         return exif.tobytes()
-    except Exception:  # a tag whose value Pillow read but cannot write; losing EXIF loses no picture
+    except Exception:  # Pillow read a value that it cannot write; without EXIF the picture is still complete
         return None
 
 
 def _has_exif(info: Mapping[Any, Any]) -> bool:
-    """Tell whether there is more than the orientation, which is kept where it is needed to show the image."""
+    """Return whether EXIF has more than the orientation, which is kept if viewers need it to show the image."""
     return bool(info.get("exif")) and set(load_exif(info)) != {Base.Orientation}
 
 
@@ -140,5 +141,5 @@ _KINDS: dict[str, Callable[[Mapping[Any, Any]], bool]] = {
 
 
 def kinds(info: Mapping[Any, Any]) -> list[str]:
-    """Return which kinds of metadata a cleaned info holds, as the keys of this table name them."""
+    """Return the kinds of metadata in a cleaned info, as keys of _KINDS."""
     return [kind for kind, has in _KINDS.items() if has(info)]

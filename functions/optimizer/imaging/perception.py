@@ -1,4 +1,4 @@
-"""How alike two pictures look: SSIMULACRA2 on OpenCV, for whole images and for a mosaic whose cost does not grow.
+"""Measures how alike two pictures look: SSIMULACRA2 on OpenCV, for whole images or for a mosaic of limited cost.
 
 NumPy and OpenCV take a while to load, so import this module where it is used, never at start.
 """
@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 from PIL import Image as pillow
 from PIL.Image import Image
 
-Plane = NDArray[Any]  # float32, height x width x 3, if nothing else is said
+Plane = NDArray[Any]  # float32, height x width x 3, unless noted otherwise
 
 TILE_SIDE = 256  # pixels
-# The tiles of a mosaic are those at these percentiles of all tiles, ordered by how much happens in them. The busiest is
-# one of them: of a page with one photo on it, it is all that can suffer.
+# A mosaic takes the tiles at these percentiles when all tiles are ordered by activity. The busiest tile is one of them:
+# in a page with one photo on it, only the photo can suffer.
 TILE_PERCENTILES = (12, 37, 62, 100)
-_BORDER = 1.04  # what is lost in a picture, over what its mosaic loses: around it is nothing that could suffer
+_BORDER = 1.04  # a picture's loss divided by its mosaic's loss; there is nothing around the mosaic that could suffer
 
-# Everything below is the definition of SSIMULACRA2 (Cloudinary, BSD 3-clause): its colours are XYB of JPEG XL.
+# Everything below is the definition of SSIMULACRA2 (Cloudinary, BSD 3-clause). Its colours are JPEG XL's XYB.
 _SCALES = 6
-_LEAST_SIDE = 128  # pixels, so that there are all scales: the weights fit no fewer
+_LEAST_SIDE = 128  # pixels, so that all scales exist; the weights do not fit fewer
 _SIGMA = 1.5
 _C2 = 0.0009
 _BIAS = 0.0037930732552754493
@@ -32,10 +32,10 @@ _TO_CONES = (
     (0.23, 0.692, 0.078),
     (0.24342268924547819, 0.20476744424496821, 0.55180986650955360),
 )
-# X, Y and B of the cube roots, moved so that all of them are positive: 14 X + 0.42, Y + 0.01, B - Y + 0.55.
+# X, Y and B from the cube roots, shifted so that all are positive: 14 X + 0.42, Y + 0.01, B - Y + 0.55.
 _TO_XYB = ((7, -7, 0, 0.42), (0.5, 0.5, 0, 0.01 - _BIAS ** (1 / 3)), (-0.5, -0.5, 1, 0.55))
-_BACKGROUNDS = (0.1, 0.9)  # that transparency is laid on; the worse of both scores counts
-# For X, Y, B, for each scale, for mean and 4-norm: what structure, added edges and lost detail weigh.
+_BACKGROUNDS = (0.1, 0.9)  # grays behind transparent areas; the worse of both scores counts
+# The weights of structure, added edges and lost detail, for X, Y, B, for each scale, for mean and 4-norm.
 _WEIGHTS = (
     0.0, 0.0007376606707406586, 0.0, 0.0, 0.0007793481682867309, 0.0,
     0.0, 0.0004371155730107379, 0.0, 1.1041726426657346, 0.00066284834129271, 0.00015231632783718752,
@@ -59,16 +59,16 @@ _WEIGHTS = (
 
 
 def similarity(reference: Image, candidate: Image) -> float:
-    """Return the SSIMULACRA2 score of two whole images of the same size, of any of the modes L, LA, RGB and RGBA.
+    """Return the SSIMULACRA2 score of two whole images of the same size, each of mode L, LA, RGB or RGBA.
 
-    100 is the same picture, 90 cannot be told apart side by side, 80 is high quality, 50 is visibly worse, and there
-    is no lower end. It takes about 100 bytes and 0.3 microseconds a pixel.
+    100 means the same picture, 90 no visible difference side by side, 80 high quality, 50 visibly worse. There is no
+    lower bound. It takes about 100 bytes and 0.3 microseconds a pixel.
     """
     return Reference(reference).score(candidate)
 
 
 class Reference:
-    """A picture that others are compared to; what can be computed without them is, once."""
+    """A picture that others are compared to. Everything that does not depend on them is computed once."""
 
     def __init__(self, image: Image) -> None:
         self._transparent = image.mode.endswith("A")
@@ -78,14 +78,14 @@ class Reference:
         ]
 
     def score(self, candidate: Image) -> float:
-        """Return the similarity of a picture of the same size to this one, as `similarity` does."""
+        """Return the SSIMULACRA2 score of a picture of the same size against this one, as `similarity` does."""
         if candidate.mode.endswith("A") and not self._transparent:
             candidate = _lay_on(candidate, _BACKGROUNDS[0])
         return min(_score(scales, _scales(candidate, background)) for background, scales in self._views)
 
 
 class Mosaic:
-    """Which tiles of a picture stand for all of it. A picture of no more pixels than that stands for itself."""
+    """The tiles that represent a picture. A picture with no more pixels than the tiles represents itself."""
 
     def __init__(self, image: Image) -> None:
         self._size = (min(TILE_SIDE, image.width), min(TILE_SIDE, image.height))
@@ -95,8 +95,8 @@ class Mosaic:
             self._corners = self._typical_corners(image)
 
     def _typical_corners(self, image: Image) -> list[tuple[int, int]]:
-        """Return the corners of the tiles at the percentiles of activity, each only once if there are enough."""
-        factor = max(1, int(sqrt(image.width * image.height / 1e6)))  # a megapixel is enough to compare the tiles by
+        """Return the corners of the tiles at TILE_PERCENTILES of activity. No tile comes twice if there are enough."""
+        factor = max(1, int(sqrt(image.width * image.height / 1e6)))  # a megapixel is enough to compare the tiles
         small = np.asarray(image.reduce(factor).convert("L"), np.float32)
         activity = np.zeros_like(small)
         activity[:, 1:] += abs(np.diff(small, axis=1))
@@ -122,12 +122,12 @@ class Mosaic:
         return result
 
     def predict(self, score: float) -> float:
-        """Return the score of the whole image that the score of its mosaic tells; 14 photos at 80: within 0.6."""
+        """Return the score of the whole image, predicted from its mosaic's; for 14 photos at 80 it is within 0.6."""
         return 100 - _BORDER * (100 - score) if self._corners else score
 
 
 def _spread(length: int, side: int) -> list[int]:
-    """Return where tiles of this side begin that cover a length, on the grid of 16 pixels that JPEG encodes by."""
+    """Return where tiles of this side begin if they cover the length. All are on JPEG's grid of 16 pixels."""
     count = ceil(length / side)
     return [round(index * (length - side) / max(1, count - 1)) // 16 * 16 for index in range(count)]
 
@@ -137,7 +137,7 @@ def _mean(activity: Plane, left: int, top: int, width: int, height: int) -> floa
 
 
 class _Scale:
-    """A reference at one scale: its levels, their local mean and variance, and how much its edges weigh."""
+    """A reference at one scale: its levels, their local mean and variance, and the weight of its edges."""
 
     def __init__(self, levels: Plane) -> None:
         self.levels = levels
@@ -146,7 +146,7 @@ class _Scale:
         self.edges = 1 / (1 + cv2.absdiff(levels, self.mean))
 
     def compare(self, levels: Plane) -> NDArray[Any]:
-        """Return the errors of a candidate at this scale: channel x (mean, 4-norm) x (structure, added, lost)."""
+        """Return the errors of a candidate at this scale, as channel x (mean, 4-norm) x (structure, added, lost)."""
         mean = _blur(levels)
         variance = _blur(levels * levels) - mean * mean
         covariance = _blur(self.levels * levels) - self.mean * mean
@@ -158,7 +158,7 @@ class _Scale:
 
 
 def _norms(errors: Plane) -> NDArray[Any]:
-    """Return mean and 4-norm of each channel, as channel x 2."""
+    """Return the mean and 4-norm of each channel, as channel x 2."""
     squares = errors * errors
     return np.stack([cv2.mean(errors)[:3], np.power(cv2.mean(squares * squares)[:3], 1 / 4)], axis=-1)
 
@@ -172,7 +172,7 @@ def _score(scales: list[_Scale], candidates: list[Plane]) -> float:
 
 
 def _scales(image: Image, background: float) -> list[Plane]:
-    """Return the picture in positive XYB at each scale, halved in linear light from one to the next."""
+    """Return the picture in positive XYB at each scale. Each scale is half the one before, reduced in linear light."""
     linear = _linear(_lay_on(image, background))
     planes = [_xyb(linear)]
     while len(planes) < _SCALES:
@@ -184,7 +184,7 @@ def _scales(image: Image, background: float) -> list[Plane]:
 
 
 def _lay_on(image: Image, background: float) -> Image:
-    """Return the image as RGB, laid on a gray of this brightness, 0 to 1, where it is transparent."""
+    """Return the image as RGB, on a gray background of this brightness, 0 to 1, if it is transparent."""
     if not image.mode.endswith("A"):
         return image.convert("RGB")
     color = image.convert("RGBA")
@@ -192,7 +192,7 @@ def _lay_on(image: Image, background: float) -> Image:
 
 
 def _linear(image: Image) -> Plane:
-    """Return linear light, 0 to 1, of an sRGB picture; one that is too small goes on as in mirrors."""
+    """Return the linear light, 0 to 1, of an sRGB picture. A picture that is too small is extended by mirroring."""
     levels = cv2.LUT(np.asarray(image), _srgb_table())
     missing = [max(0, _LEAST_SIDE - side) for side in levels.shape[:2]]
     return np.pad(levels, [(0, missing[0]), (0, missing[1]), (0, 0)], "symmetric") if any(missing) else levels
@@ -216,10 +216,10 @@ def _blur(plane: Plane) -> Plane:
 
 @cache
 def _kernel() -> NDArray[np.float32]:
-    """Return what JPEG XL's recursive Gaussian answers to one point.
+    """Return the response of JPEG XL's recursive Gaussian to a single point.
 
     Charalampidis, "Recursive Implementation of the Gaussian Filter Using Truncated Cosine Functions", 2016, for k = 1,
-    3, 5; the numbers of its equations stand beside the lines.
+    3, 5; the comments give the numbers of its equations.
     """
     radius = round(3.2795 * _SIGMA + 0.2546)  # (57)
     omega = [k * pi / (2 * radius) for k in (1, 3, 5)]

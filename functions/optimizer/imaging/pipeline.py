@@ -1,4 +1,4 @@
-"""The order of the steps, and the whole way from a source's bytes to a result's."""
+"""The order of the steps, and the whole way from the bytes of a source to those of a result."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -20,58 +20,58 @@ from optimizer.telemetry import lap
 
 PIPELINE: tuple[steps.Step, ...] = (
     steps.orient,  # first: width and height mean those of the upright picture
-    steps.normalize_mode,  # palettes, 1 and 16 bits: no filter and no profile works on them
+    steps.normalize_mode,  # no filter and no profile works on palettes, 1 bit or 16 bits
     steps.convert_cmyk,  # before to_srgb: its profile describes inks, not RGB
     steps.to_srgb,  # before anything computes with colours
-    steps.resize,  # early: what follows costs by the pixel
+    steps.resize,  # early: each later step costs time per pixel
     steps.tone,
     steps.sharpen,  # after resize: its radius is in pixels of the result
-    steps.flatten,  # after the tone steps: the background keeps the colour that was asked for
+    steps.flatten,  # after the tone steps: they must not change the background colour
     steps.strip_metadata,  # last: nothing after it may add to image.info
 )
 
-# Steps after which the source's own encoding still shows the picture, so that it can be kept,
+# If only these steps did something, the source's own encoding still shows the picture and can be kept.
 SAME_PIXELS = frozenset([steps.normalize_mode, steps.strip_metadata])
-# and steps that store the same picture in another way. Any other changes how it looks.
+# These steps only store the same picture in another way. All other steps change how it looks.
 SAME_LOOK = SAME_PIXELS | {steps.orient, steps.convert_cmyk, steps.to_srgb}
 
 
 class Warning(NamedTuple):
-    """Something that happened to the picture and would otherwise be silent."""
+    """Something that happened to the picture and that the user would not notice otherwise."""
 
     code: str
     detail: str
 
 
 ANIMATION_REDUCED = Warning("animation_reduced", "Only the first frame of the animation was kept.")
-QUALITY_LOWERED = Warning("quality_lowered", "Less quality was used: turned or converted, the file would have grown.")
-NO_SEARCH = Warning("no_search", "No quality is searched for an animation: it has the one you set.")
+QUALITY_LOWERED = Warning("quality_lowered", "The quality was lowered: turned or converted, the file would have grown.")
+NO_SEARCH = Warning("no_search", "Pinch does not search for the quality of an animation. It used the one you set.")
 DEPTH_REDUCED = Warning("depth_reduced", "16 bits a channel were reduced to 8.")
 STEP_WARNINGS: dict[steps.Step, Warning] = {
     steps.convert_cmyk: Warning("cmyk_converted", "CMYK inks were converted to sRGB; colours may shift a little."),
     steps.to_srgb: Warning("profile_converted", "The colours were converted from their own profile to sRGB."),
-    steps.flatten: Warning("alpha_flattened", "Transparency was laid on the background colour."),
+    steps.flatten: Warning("alpha_flattened", "Transparent areas were filled with the background colour."),
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Result:
-    """An optimized image and what the client is told of it."""
+    """An optimized image, and what the client is told about it."""
 
     data: bytes
     format: str  # a key of ENCODERS
     width: int  # pixels, as stored
     height: int
-    quality: int | None  # what the encoder worked with; None when every pixel was kept
-    similarity: float | None  # SSIMULACRA2, where it was measured
-    target_reached: bool | None  # None when no size was asked for
+    quality: int | None  # what the encoder worked with; None if every pixel was kept
+    similarity: float | None  # SSIMULACRA2; None if it was not measured
+    target_reached: bool | None  # None if no size was asked for
     kept_original: bool
     metadata_removed: list[str]
     warnings: list[Warning]
     source: Source
 
     def record(self) -> dict[str, Any]:
-        """Return what the API tells of the image, which JSON can hold."""
+        """Return what the API answers about the image, as JSON can hold it."""
         source = self.source
         return {
             "format": self.format,
@@ -99,11 +99,12 @@ class Result:
 def optimize(data: bytes, settings: Settings) -> Result:
     """Decode the source, run the steps, encode, and return the result.
 
-    Raises a Problem when the source is refused or when the settings would make a result that is too large.
+    Raises a Problem if the source is refused (see `open_source`), if it cannot be decoded, or if the settings would
+    make a result that is too large.
     """
     clock = search.Clock()
     source = open_source(data)
-    moving = source.format == "webp" and source.frames > 1  # and no other format can hold that
+    moving = source.format == "webp" and source.frames > 1  # no other format of ours can hold an animation
     if settings.format == ORIGINAL or (settings.format == SMALLEST and moving):
         settings = replace(settings, format=source.format)
     size = _checked_size(source, settings)
@@ -164,9 +165,11 @@ def _stays_animated(source: Source, settings: Settings) -> bool:
 
 
 def _optimize_animation(source: Source, size: tuple[int, int], settings: Settings) -> Result:
-    """Do what `optimize` does to each frame of an animation, one at a time: all of them decoded would fill the memory.
+    """Do what `optimize` does with each frame of an animation. It takes one frame at a time: all of them decoded would
+    fill the memory.
 
-    Its quality is never lowered: each try would encode all frames again, which 28 seconds may not be enough for.
+    The quality is never lowered, because each try would encode all frames again. The function's 28 seconds may not be
+    enough for that.
     """
     done: set[steps.Step] = set()
     pipeline = [steps.steady_tone() if step is steps.tone else step for step in PIPELINE]
@@ -209,18 +212,18 @@ def _optimize_animation(source: Source, size: tuple[int, int], settings: Setting
 
 
 def _upright_size(source: Source, settings: Settings) -> tuple[int, int]:
-    """Return width and height as `orient` leaves them."""
+    """Return the width and height that the source has after `orient`."""
     turned = settings.auto_orient and orientation(source.info) >= 5
     return (source.height, source.width) if turned else (source.width, source.height)
 
 
 def _decoded_area(source: Source, settings: Settings, image: Image, divisor: int) -> Area:
-    """Return where the picture is in what a JPEG was decoded to, once that is upright.
+    """Return the area, in pixels, of the picture within a JPEG that was decoded smaller, after `orient`.
 
-    What is rounded up to whole pixels is more than the picture: to resize that, too, would shift it by up to 7/8 of a
-    pixel, which costs up to 25 points of similarity.
+    The decoded size is rounded up to whole pixels, so it is larger than the picture. Resizing all of it would shift the
+    picture by up to 7/8 of a pixel, which costs up to 25 points of similarity.
     """
-    if image.size == (source.width, source.height):  # whatever was asked for
+    if image.size == (source.width, source.height):  # not decoded smaller, whatever was asked for
         divisor = 1
     width, height = (side / divisor for side in _upright_size(source, settings))
     origin = orientation(source.info) if settings.auto_orient else 1  # the corner where the stored rows begin
@@ -230,9 +233,9 @@ def _decoded_area(source: Source, settings: Settings, image: Image, divisor: int
 
 
 def _checked_size(source: Source, settings: Settings) -> tuple[int, int]:
-    """Return width and height of the result, before anything is decoded.
+    """Return the width and height of the result in pixels, before anything is decoded.
 
-    Raises TooManyPixels when an animation has too many and ResultTooLarge when the result would.
+    Raises TooManyPixels if an animation has too many pixels, and ResultTooLarge if the result would have.
     """
     frames, limit, of_all = 1, MAX_PIXELS, ""
     if _stays_animated(source, settings):
@@ -244,16 +247,16 @@ def _checked_size(source: Source, settings: Settings) -> tuple[int, int]:
             )
     size = _upright_size(source, settings)
     width, height = steps.target_size(size, settings)
-    encoder = ENCODERS["png" if settings.format == SMALLEST else settings.format]  # it holds any size
+    encoder = ENCODERS["png" if settings.format == SMALLEST else settings.format]  # PNG holds any size
     if max(width, height) > encoder.MAX_SIDE:
         raise ResultTooLarge(
-            f"The result would be {width} x {height} pixels, and {encoder.TITLE} holds {encoder.MAX_SIDE} a side. "
+            f"The result would be {width} x {height} pixels, but {encoder.TITLE} allows {encoder.MAX_SIDE} a side. "
             "Choose a smaller size or another format."
         )
     if frames * width * height > limit:
         smaller = (replace(settings, resize_percent=percent) for percent in range(settings.resize_percent, 9, -1))
         largest = next(each.resize_percent for each in smaller if frames * prod(steps.target_size(size, each)) <= limit)
-        detail = f"Resize to {largest} percent at the most: the limit is {limit // 10**6} megapixels{of_all}."
+        detail = f"Resize to {largest} percent at most: the limit is {limit // 10**6} megapixels{of_all}."
         raise ResultTooLarge(detail, [{"field": "resize_percent", "detail": detail}])
     return width, height
 
@@ -264,7 +267,7 @@ def _source_warnings(source: Source) -> list[Warning]:
 
 
 def _keep_original(source: Source, settings: Settings) -> bytes | None:
-    """Return the source's own encoding, stripped if asked; None when stripping would turn the picture."""
+    """Return the source's own encoding, stripped if asked; None if stripping would change the picture's orientation."""
     if not settings.strip_metadata:
         return source.data
     if orientation(source.info) != 1:

@@ -1,4 +1,5 @@
-"""Palettes: at most 256 colours for a picture, chosen and compared as they look, and dithered only where it is smooth.
+"""Palettes: at most 256 colours for a picture. Colours are chosen and compared by how they look. Only smooth parts are
+dithered.
 
 NumPy and OpenCV take a while to load, so import this module where it is used, never at start.
 """
@@ -16,18 +17,19 @@ from PIL.Image import Image, Resampling
 Array = NDArray[Any]
 Levels = NDArray[Any]  # float32: premultiplied red, green, blue and alpha, 0 to 1: n x 4
 
-SAMPLE_PIXELS = 1 << 18  # so many are counted to choose the colours; four times as many gain 0.3 points on photos
-MAX_COLORS = 1 << 14  # are told apart exactly; of more, near ones are one
-MAX_POINTS = 1 << 16  # are clustered: 6 bits a channel make 10 to 40 thousand of a photo
-ROUNDS = 4  # of k-means; three times as many gain 0.3 points
-BAND_PIXELS = 1 << 20  # are mapped at a time, at about 40 bytes each
+SAMPLE_PIXELS = 1 << 18  # counted to choose the colours; four times as many gain 0.3 points on photos
+MAX_COLORS = 1 << 14  # are kept exactly apart; if there are more, near ones are merged
+MAX_POINTS = 1 << 16  # are clustered; at 6 bits a channel, a photo has 10 to 40 thousand
+ROUNDS = 4  # of k-means; three times as many gain 0.3 points of SSIMULACRA2
+BAND_PIXELS = 1 << 20  # mapped at a time; each takes about 40 bytes
 
-# A key is a number for a colour. An opaque one is its 24 bits. Another is a cell of 4 levels of alpha by 8 of each
-# colour behind them; all that is fully transparent has the first of these, whatever colour is hidden there.
+# A key is a number for a colour. The key of an opaque colour is its 24 bits. The keys after those are for the others,
+# each for a cell of 4 levels of alpha by 8 levels of each channel. All fully transparent pixels have the first of these
+# keys, whatever colour is hidden in them.
 _TRANSPARENT = 1 << 24
 _KEYS = _TRANSPARENT + (1 << 21)
 _BLOCK = 1 << 8
-_SOLID = 0.98  # of alpha: a colour of the palette that is so near to opaque was meant to be
+_SOLID = 0.98  # alpha; a colour in the palette above this counts as opaque
 
 # Oklab: Björn Ottosson, "A perceptual color space for image processing", 2020.
 _TO_CONES = (
@@ -40,12 +42,13 @@ _TO_LAB = (
     (1.9779984951, -2.4285922050, 0.4505937099),
     (0.0259040371, 0.7827717662, -0.8086757660),
 )
-# Levels of deviation within 3 x 3 pixels from which on nothing is dithered: grain and edges hide the bands.
+# The standard deviation, in levels within 3 x 3 pixels, from which on nothing is dithered: grain and edges hide the
+# bands.
 _SMOOTH = 3.0
 
 
 class Quantizer:
-    """The colours of an RGB or RGBA picture, from which palettes of any length are made."""
+    """The colours of an RGB or RGBA picture. It makes palettes of any length from them."""
 
     def __init__(self, image: Image) -> None:
         factor = ceil(sqrt(image.width * image.height / SAMPLE_PIXELS))
@@ -59,7 +62,7 @@ class Quantizer:
         self._features = _features(self._levels)
 
     def palette(self, colors: int) -> "Palette":
-        """Return the palette of at most so many colours, 2 to 256; with alpha one of them is full transparency."""
+        """Return a palette of at most so many colours, 2 to 256. For RGBA, one of them is full transparency."""
         levels = np.zeros((0, 4), np.float32)
         if self._counts.size:
             labels = _median_cut(self._features, self._counts, colors - self._hides)
@@ -72,26 +75,26 @@ class Quantizer:
         return Palette(levels, self._met)
 
     def farthest(self, palette: "Palette") -> float:
-        """Return how far in Oklab the worst served colour is from its nearest; black is 1 from white."""
+        """Return how far, in Oklab, any colour is at most from the nearest of the palette; black is 1 from white."""
         if not len(self._features):
             return 0.0
         misses = self._features - palette.features[_nearest(self._features, palette.features)]
-        return sqrt(float((misses**2).sum(axis=1).max()) / 2)  # each point stands twice in its features
+        return sqrt(float((misses**2).sum(axis=1).max()) / 2)  # each point is in its features twice
 
 
 class _Colors:
-    """The colours of a picture that were met so far, each with a place in a list."""
+    """The colours of a picture found so far, each with a place in a list."""
 
     def __init__(self, fine: bool) -> None:
-        self._mask = 0xFFFFFFFF if fine else 0xFEFEFEFE  # of many colours those a level apart are one
-        # The place of a key, from 1, in a block of its high bits; a block is made when one of its keys is met. One
-        # table for all keys would be 75 MB, and its first use takes up to 160 ms.
-        self._blocks = np.zeros(_KEYS // _BLOCK, np.int32)  # the first is of what has no block yet
+        self._mask = 0xFFFFFFFF if fine else 0xFEFEFEFE  # of many colours, those that differ by one level are merged
+        # The places of the keys, counted from 1, are in blocks by the high bits of the key. A block is made when one of
+        # its keys is first found. One table for all keys would have 75 MB, and its first use would take up to 160 ms.
+        self._blocks = np.zeros(_KEYS // _BLOCK, np.int32)  # 0 is the block of all keys that have no block yet
         self._places = np.zeros(_BLOCK, np.int32)
         self.features = np.zeros((1, 6), np.float32)
 
     def places(self, band: Image) -> Array:
-        """Return the place of the colour of each pixel."""
+        """Return the place in `features` of each pixel's colour, row by row. New colours get a place."""
         keys = _keys(band, self._mask)
         places = self._places[self._cells(keys)]
         if not places.all():
@@ -106,12 +109,12 @@ class _Colors:
         return places
 
     def _cells(self, keys: Array) -> Array:
-        """Return where the places of these keys are."""
+        """Return where in `_places` the places of these keys are."""
         return np.asarray(self._blocks[keys // _BLOCK] + (keys & _BLOCK - 1))
 
 
 class Palette:
-    """Colours, and for each colour of a picture which of them stand for it: found when it is met, then known."""
+    """A palette. For each colour of a picture it finds once which of its own colours replace it, and remembers them."""
 
     def __init__(self, levels: Levels, met: _Colors, dither: bool = False) -> None:
         self._levels, self._met, self._dither = levels, met, dither
@@ -120,17 +123,18 @@ class Palette:
         self.rgba = np.rint(np.clip(np.hstack([color, alpha]), 0, 1) * 255).astype(np.uint8)
         stored = self.rgba.astype(np.float32) / 255
         self.features = _features(np.hstack([stored[:, :3] * stored[:, 3:], stored[:, 3:]]))
-        # Of each colour met: the nearest of the palette, one on its other side, and how much of that dithering wants.
+        # For each colour found: the nearest of the palette, one on the other side of it, and the share of that one when
+        # dithering.
         self._first = self._second = np.zeros(0, np.uint8)
         self._share = np.zeros(0, np.float32)
 
     def dithered(self) -> "Palette":
-        """Return the same colours, mixed where the picture is smooth."""
+        """Return a palette of the same colours that mixes them where the picture is smooth."""
         return Palette(self._levels, self._met, dither=True)
 
     def apply(self, image: Image) -> Image:
-        """Return the picture in these colours, in mode P."""
-        rows = max(8, BAND_PIXELS // image.width // 8 * 8)  # whole tiles of the thresholds
+        """Return the RGB or RGBA picture in these colours, in mode P."""
+        rows = max(8, BAND_PIXELS // image.width // 8 * 8)  # a multiple of the 8 x 8 thresholds
         result = pillow.new("P", image.size)
         for top in range(0, image.height, rows):
             bottom = min(top + rows, image.height)
@@ -142,7 +146,7 @@ class Palette:
         return result
 
     def _indices(self, image: Image, top: int, bottom: int) -> Array:
-        """Return the places in the palette of the pixels in these rows, one after the other."""
+        """Return the palette index of each pixel in these rows, row by row."""
         band = image.crop((0, top, image.width, bottom))
         places = self._met.places(band)
         self._learn(self._met.features[self._first.size :])
@@ -153,7 +157,7 @@ class Palette:
         return np.where(mixed, self._second[places], self._first[places])
 
     def _learn(self, features: Array) -> None:
-        """Find what stands for these colours: the nearest and, to dither, what is nearest to its mirror image."""
+        """Find what replaces these colours: the nearest one and, to dither, the one nearest to its mirror image."""
         first = _nearest(features, self.features)
         self._first = np.append(self._first, first.astype(np.uint8))
         if self._dither:
@@ -166,13 +170,13 @@ class Palette:
 
 
 def _count(keys: Array) -> tuple[Array, Array]:
-    """Return the different keys and how often each occurs."""
-    keys, counts = np.unique(keys, return_counts=True)  # sorts; without the counts it would hash, which is slower
+    """Return the distinct keys, sorted, and how often each occurs."""
+    keys, counts = np.unique(keys, return_counts=True)  # sorts, because of the counts; hashing would be slower
     return keys, counts.astype(np.float64)
 
 
 def _keys(image: Image, mask: int = 0xFFFFFFFF) -> NDArray[np.int32]:
-    """Return the key of each pixel; `mask` says which bits of an opaque colour count."""
+    """Return the key of each pixel. `mask` says which bits of an opaque colour count."""
     packed = np.frombuffer(image.convert("RGBA").tobytes(), "<u4")  # alpha is in the highest byte
     keys = (packed & (mask & 0xFFFFFF)).astype(np.int32)
     if image.mode == "RGBA":
@@ -184,7 +188,7 @@ def _keys(image: Image, mask: int = 0xFFFFFFFF) -> NDArray[np.int32]:
 
 
 def _levels(keys: Array) -> Levels:
-    """Return the colours of keys, the middle ones of cells."""
+    """Return the colours of these keys. For a cell it is the middle one."""
     cell = keys - _TRANSPARENT
     opaque = cell < 0
     channels = [np.where(opaque, keys >> 8 * n & 255, (cell >> 5 * n & 31) * 8 + 4) for n in range(3)]
@@ -195,17 +199,19 @@ def _levels(keys: Array) -> Levels:
 
 
 def _merge(keys: Array, counts: Array) -> tuple[Levels, Array]:
-    """Return colours and how often each occurs; where there are many, the opaque ones by 6 bits a channel."""
+    """Return colours and how often each occurs. If there are more than MAX_COLORS, opaque ones are merged to 6 bits a
+    channel.
+    """
     levels = _levels(keys)
     if len(levels) > MAX_COLORS:
         _, cells = np.unique(np.where(keys < _TRANSPARENT, keys & 0xFCFCFC, keys), return_inverse=True)
         levels, counts = _means(levels, counts, cells)
-    step = ceil(len(levels) / MAX_POINTS) or 1  # what is left above that is noise, and a part of it tells as much
+    step = ceil(len(levels) / MAX_POINTS) or 1  # if there are still more, it is noise, and a part of it is enough
     return levels[::step], counts[::step]
 
 
 def _means(levels: Levels, counts: Array, labels: Array) -> tuple[Levels, Array]:
-    """Return mean and count of the colours with the same label, for each label that is in use."""
+    """Return, for each label in use, the mean and the count of the colours with that label."""
     totals = np.bincount(labels, counts)
     sums = np.stack([np.bincount(labels, counts * channel) for channel in levels.T], axis=1)
     used = totals > 0
@@ -213,7 +219,9 @@ def _means(levels: Levels, counts: Array, labels: Array) -> tuple[Levels, Array]
 
 
 def _features(levels: Levels) -> Array:
-    """Return where colours stand in Oklab: on black and, if one is not opaque, also on white, side by side."""
+    """Return the position of colours in Oklab, n x 6: on black, and next to it on white, or on black again if all
+    colours are opaque.
+    """
     on_black = _oklab(levels[:, :3])
     if (levels[:, 3] == 1).all():
         return np.hstack([on_black, on_black])
@@ -227,7 +235,9 @@ def _oklab(levels: Array) -> Array:
 
 
 def _median_cut(features: Array, counts: Array, colors: int) -> Array:
-    """Label points by cutting what spreads most across its widest axis, where that leaves the least variance."""
+    """Label points by cutting, again and again, the box with the most variance. The cut is across its widest axis,
+    where it leaves the least variance.
+    """
     boxes = [np.arange(len(features))]
     spreads = [_spread(features, counts)]
     while len(boxes) < colors:
@@ -250,7 +260,7 @@ def _median_cut(features: Array, counts: Array, colors: int) -> Array:
 
 
 def _spread(features: Array, counts: Array) -> Array:
-    """Return the variance of points along each axis times their count; one point has none."""
+    """Return the variance of points along each axis times their count; 0 for a single point."""
     if len(features) < 2:
         return np.zeros(features.shape[1])
     weights = counts[:, None]
@@ -259,7 +269,7 @@ def _spread(features: Array, counts: Array) -> Array:
 
 
 def _nearest(features: Array, palette: Array) -> Array:
-    """Return for each point the place of the nearest of the palette."""
+    """Return, for each point, the index of the nearest colour of the palette."""
     half_squares = (palette**2).sum(axis=1) / 2
     result = np.empty(len(features), np.intp)
     for start in range(0, len(features), 8192):  # so that the products stay in the cache
@@ -270,8 +280,8 @@ def _nearest(features: Array, palette: Array) -> Array:
 
 
 def _smoothness(image: Image, top: int, bottom: int) -> Array:
-    """Return 1 for each pixel of these rows where nothing happens, down to 0 where grain or edges hide the bands."""
-    above, below = min(top, 1), min(image.height - bottom, 1)  # neighbours
+    """Return, for each pixel of these rows, 1 where nothing happens, down to 0 where grain or edges hide the bands."""
+    above, below = min(top, 1), min(image.height - bottom, 1)  # rows of neighbours
     gray = np.asarray(image.crop((0, top - above, image.width, bottom + below)).convert("RGB").convert("L"), np.float32)
     mean = cv2.blur(gray, (3, 3))
     deviation = np.sqrt(np.maximum(cv2.blur(gray * gray, (3, 3)) - mean * mean, 0))
@@ -280,7 +290,7 @@ def _smoothness(image: Image, top: int, bottom: int) -> Array:
 
 @cache
 def _thresholds() -> Array:
-    """Return Bayer's 8 x 8 matrix, 0 to 1. Blue noise scores the same, but packs up to 20 percent larger."""
+    """Return Bayer's 8 x 8 matrix, scaled to 0 to 1. Blue noise scores the same, but packs up to 20 percent larger."""
     matrix = np.zeros((1, 1))
     for _ in range(3):
         matrix = np.block([[4 * matrix, 4 * matrix + 2], [4 * matrix + 3, 4 * matrix + 1]])

@@ -1,4 +1,4 @@
-"""What a JPEG that becomes at most half as wide and high is resized by: a filter near Lanczos, for less."""
+"""Resizes a JPEG that becomes at most half as wide and high, with a filter that is close to Lanczos but cheaper."""
 
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -11,19 +11,20 @@ if TYPE_CHECKING:
 
 Area = tuple[float, float, float, float]  # left, top, right, bottom in pixels
 
-# Up to so many times smaller, so many taps on either side of the middle one are as near as more.
+# Up to so many times smaller, so many taps on either side of the middle one are as close to Lanczos as more would be.
 _REACHES = ((1.6, 2), (1.9, 3), (2.5, 5))
 
-_CUBIC = -0.75  # the parameter of OpenCV's cubic convolution (Keys, 1981)
-_STEPS = 64  # to a pixel, at which the filters are compared
+_CUBIC = -0.75  # the parameter a of OpenCV's cubic convolution (Keys, 1981)
+_STEPS = 64  # points per pixel at which the filters are compared
 
 
 def shrink(image: Image, area: Area, size: tuple[int, int]) -> Image:
-    """Return what is in the area of an image in this size, with its `info`: Lanczos, or near it for less.
+    """Return the area of an image, scaled to this size in pixels, with the image's `info`.
 
-    An L or RGB image that becomes at most 2.5 times smaller gets a low-pass and OpenCV's cubic, which take a third of
-    the time of Pillow's Lanczos. They score within half a point of it on most photos behind the DCT's own reduction,
-    and 96 from all pixels when these are halved; less than halved they would score 1 to 3 points less.
+    An L or RGB image that becomes at most 2.5 times smaller goes through a low-pass and OpenCV's cubic; all others
+    through Pillow's Lanczos, which takes three times as long. After the DCT's own reduction both score within half a
+    point of each other on most photos. From all pixels the cheaper filter scores 96 if it halves them. For a reduction
+    of less than half it would score 1 to 3 points less.
     """
     left, top, right, bottom = area
     across, down = (right - left) / size[0], (bottom - top) / size[1]
@@ -43,7 +44,7 @@ def shrink(image: Image, area: Area, size: tuple[int, int]) -> Image:
     smooth = cv2.sepFilter2D(np.asarray(image), -1, filters[0], filters[1], borderType=cv2.BORDER_REFLECT)
     if whole:
         pixels = cv2.resize(smooth, size, interpolation=cv2.INTER_CUBIC)
-    else:  # which takes three times as long
+    else:  # takes three times as long
         places = np.array([[across, 0, left + across / 2 - 0.5], [0, down, top + down / 2 - 0.5]])
         flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
         pixels = cv2.warpAffine(smooth, places, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
@@ -54,9 +55,9 @@ def shrink(image: Image, area: Area, size: tuple[int, int]) -> Image:
 
 @lru_cache(64)
 def _low_pass(shrunk: float) -> "NDArray[Any]":
-    """Return the taps that, followed by cubic convolution, come nearest to Lanczos for so many times smaller.
+    """Return the taps that, followed by cubic convolution, come nearest to Lanczos for this reduction, 1 or more.
 
-    Least squares over the point responses; the weight of the last row makes the taps add up to 1.
+    They are the least-squares fit of the point responses. The weight of the last row makes the taps add up to 1.
     """
     import numpy as np
 
@@ -73,7 +74,7 @@ def _low_pass(shrunk: float) -> "NDArray[Any]":
 
 
 def _cubic(x: "NDArray[Any]") -> "NDArray[Any]":
-    """Return Keys' kernel with OpenCV's parameter."""
+    """Return Keys' cubic convolution kernel at x, in pixels, with OpenCV's parameter."""
     import numpy as np
 
     far = abs(x)

@@ -1,4 +1,4 @@
-"""Encodes by aim instead of by number: a similarity, a size, or whatever format needs the fewest bytes."""
+"""Encodes to reach a goal instead of a given quality: a similarity, a size, or the format with the fewest bytes."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
@@ -17,32 +17,32 @@ from optimizer.settings import SIMILARITIES, Settings
 
 TRIALS = 4  # encodes of a mosaic to find a similarity
 TRIES = 5  # encodes of the whole image to find a size
-COLORS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, png.DITHERED)  # of palettes of a PNG of a size
-COLOR_TRIES = 4  # of them
-USED = 0.7  # of a size: where a palette takes less, one is tried that is said to take too much
-# From the start of a job on; beyond them nothing is tried that can be left out. One encode of 50 megapixels may take 5.
+COLORS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, png.DITHERED)  # palettes to fit a PNG into a size
+COLOR_TRIES = 4  # palettes to try
+USED = 0.7  # of a size; if a palette uses less, a larger one is tried even if it is predicted not to fit
+# From the start of a job. After that, nothing optional is tried any more. One encode of 50 megapixels may take 5.
 SEARCH_SECONDS = 10
-SCORE_TOLERANCE = 0.5  # of SSIMULACRA2: a mosaic tells that of the whole image no better
-WHOLE_TOLERANCE = 1.5  # of the score of the whole image, beyond which it is encoded once more
-SIZE_TOLERANCE = 0.02  # of the size that was asked for, below it
-CLOSE = 1.15  # times the bytes of the best mosaic: formats that may still be the smallest for the whole image
+SCORE_TOLERANCE = 0.5  # points of SSIMULACRA2; a mosaic does not predict the whole image more exactly
+WHOLE_TOLERANCE = 1.5  # points; if the whole image's score is further from the goal, it is encoded once more
+SIZE_TOLERANCE = 0.02  # of the requested size; a file may be that much smaller
+CLOSE = 1.15  # times the bytes of the best mosaic; up to here a format may still be the smallest for the whole image
 
-HASTE = 0.5  # of a size that is counted on where one palette must fit
-SURE = 0.45  # of the slope below that is counted on where one encode must fit: far from the known one bytes fall less
-MORE_EFFORT = 0.03  # of the bytes of a WebP that the most effort saves at the same quality; 2.5 to 5.5 percent
+HASTE = 0.5  # of a size; the goal when the next palette must fit
+SURE = 0.45  # of the slope; used when one encode must fit, since bytes fall more slowly far from the known quality
+MORE_EFFORT = 0.03  # of the bytes of a WebP, saved by the most effort at the same quality; measured 2.5 to 5.5 percent
 
-# What one unit of an axis is worth on photos, in points of SSIMULACRA2 and in the logarithm of bytes.
+# The slope on photos for one unit of an axis, in points of SSIMULACRA2 and in the logarithm of bytes.
 _POINTS = 13
 _LOG_BYTES = {"jpeg": (COMMON, 0.7), "webp": (QUANTIZER, 1.4)}
 
 
 class Encoded(NamedTuple):
-    """A file, and what is known of it."""
+    """A file, and what is known about it."""
 
     data: bytes
     format: str  # a key of ENCODERS
-    quality: float | None  # None when every pixel was kept
-    similarity: float | None = None  # SSIMULACRA2, where it was measured
+    quality: float | None  # None if every pixel was kept
+    similarity: float | None = None  # SSIMULACRA2, if it was measured
 
 
 class Clock:
@@ -73,10 +73,10 @@ class Clock:
 
 
 def encode(image: Image, settings: Settings, clock: Clock | None = None) -> Encoded:
-    """Encode an image of mode L, LA, RGB or RGBA as the settings ask, finding format and quality where they say so.
+    """Encode an image of mode L, LA, RGB or RGBA as the settings ask. Find format and quality if they leave that open.
 
-    With a similarity and a size, the result is no better than the one and no larger than the other. A size that cannot
-    be met gives the smallest file that was made. The clock is that of the job.
+    If both a similarity and a size are given, the result is no better than the similarity and no larger than the size.
+    If the size cannot be reached, the result is the smallest file that was made. `clock` is the job's.
     """
     clock = clock or Clock()
     alike = settings.auto_quality in SIMILARITIES
@@ -85,7 +85,7 @@ def encode(image: Image, settings: Settings, clock: Clock | None = None) -> Enco
     view = _View(image)
     goal, found = view.choose(settings)
     close = [choice for size, choice in found if size <= CLOSE * found[0][0]]
-    # A PNG that is not close would need a palette worse than the lossy formats at their least.
+    # A PNG that is not close would need a palette that looks worse than the lossy formats at their lowest quality.
     fitting = [choice for _, choice in found if choice in close or choice.format != "png"]
     if settings.target_bytes and not (alike or settings.lossless):
         encoded = _fit_first(image, fitting, clock)
@@ -97,7 +97,8 @@ def encode(image: Image, settings: Settings, clock: Clock | None = None) -> Enco
     score = view.score(encoded.data)
     fixed = settings.lossless or encoded.format == "png" or abs(goal - score) <= WHOLE_TOLERANCE
     if encoded.quality is not None and not fixed and clock.allows(2 if settings.target_bytes else 1):
-        # Lossy encoders spread their bytes over a picture, and may treat the whole a little unlike its tiles.
+        # Lossy encoders distribute their bytes over a picture. They may treat the whole a little differently from its
+        # tiles.
         most = ENCODERS[encoded.format].MAX_QUALITY
         quality = min(COMMON.quality(COMMON.of(encoded.quality) + (goal - score) / _POINTS), most)
         if quality != encoded.quality:
@@ -112,7 +113,7 @@ def encode(image: Image, settings: Settings, clock: Clock | None = None) -> Enco
 
 
 def lower(image: Image, settings: Settings, clock: Clock, made: Encoded, target: int) -> Encoded:
-    """Return what was made of the image at so much less quality that it fits into the target's bytes."""
+    """Return the image encoded again, at a lower quality than `made`, so that it fits into `target` bytes."""
     assert made.quality is not None
     settings = replace(settings, format=made.format, quality=made.quality, target_bytes=target)
     lowered = _fit(image, settings, clock, made)
@@ -124,7 +125,7 @@ def _size(encoded: Encoded) -> int:
 
 
 def _fit_first(image: Image, choices: list[Settings], clock: Clock, made: Encoded | None = None) -> Encoded:
-    """Return what `_fit` makes of the first of the choices that meets the target; the smallest where none does."""
+    """Return the result of `_fit` for the first of the choices that meets the target, or the smallest if none does."""
     fitted: list[Encoded] = []
     for choice in choices:
         if fitted and not clock.allows(2):
@@ -136,15 +137,15 @@ def _fit_first(image: Image, choices: list[Settings], clock: Clock, made: Encode
 
 
 def _fit(image: Image, settings: Settings, clock: Clock, known: Encoded | None = None) -> Encoded:
-    """Return the best of a few encodes that fits into the target's bytes; the smallest of them if none does.
+    """Return the best of a few encodes that fit into the target's bytes, or the smallest of them if none fits.
 
-    What is known was made before, and does not fit; when it is of this format, no better quality than its own is tried.
+    `known` was made before and does not fit. If it has this format, no higher quality than its own is tried.
     """
     target = settings.target_bytes
     assert target is not None
     made = [known] if known and known.format == settings.format else []
     if settings.lossless or (settings.format == "png" and png.has_few_colors(image)):
-        return made[0] if made else clock.encode(image, settings)  # no quality changes anything
+        return made[0] if made else clock.encode(image, settings)  # quality changes nothing here
     most = min(settings.quality if known else 100, ENCODERS[settings.format].MAX_QUALITY)
 
     def measure(quality: float) -> float:
@@ -152,14 +153,14 @@ def _fit(image: Image, settings: Settings, clock: Clock, known: Encoded | None =
         return log(_size(made[-1]))
 
     def hurried() -> bool:
-        return not clock.allows(2)  # one more, and one that surely fits
+        return not clock.allows(2)  # time for one more encode and one that surely fits
 
     if settings.format == "png":
         _choose_colors(png.Palettes(image), target, most, clock, made, hurried)
     else:
         _home_in(image, settings, measure, made, most, hurried)
     fitting = [each for each in made if _size(each) <= target]
-    # Of lossy ones the larger is the better; one without loss may be smaller and is better still.
+    # Of lossy files, the larger is the better. A lossless one may be smaller and is still better.
     return max(fitting, key=lambda each: (each.quality is None, _size(each))) if fitting else min(made, key=_size)
 
 
@@ -171,7 +172,7 @@ def _choose_colors(
     made: list[Encoded],
     hurried: Callable[[], bool],
 ) -> None:
-    """Add PNGs to those made: all colours where they may fit, and palettes up to the one with the most that does."""
+    """Add PNGs to `made`: one in all colours if it may fit, and palettes, up to the largest one that fits."""
 
     def encode(colors: int | None) -> int:
         def task() -> Encoded:
@@ -181,16 +182,16 @@ def _choose_colors(
         made.append(clock.time(task))
         return _size(made[-1])
 
-    exact = not made and most >= 100  # whether all colours are still to be tried
+    exact = not made and most >= 100  # whether all colours must still be tried
     if exact and palettes.expected(None) <= target:
         exact = False
         if encode(None) <= target:
             return
-    exceeds = len(COLORS) if palettes.dithers() else len(COLORS) - 1  # the place in COLORS of one that does not fit
-    errors: dict[float, float] = {}  # by place: how much more a file is than the mosaic told
+    exceeds = len(COLORS) if palettes.dithers() else len(COLORS) - 1  # the lowest place in COLORS that does not fit
+    errors: dict[float, float] = {}  # by place: the logarithm of a file's bytes over the predicted bytes
     if made and (count := png.colors_of(made[0].data)):
         place = bisect_left(COLORS, count)
-        exceeds = min(exceeds, place + (count == png.PALETTE_COLORS))  # it may be dithered
+        exceeds = min(exceeds, place + (count == png.PALETTE_COLORS))  # a palette of 256 may be dithered
         errors[place] = log(_size(made[0]) / palettes.expected(COLORS[place]))
     elif most < 100:
         exceeds = max(1, bisect_right(range(exceeds), most, key=lambda at: palettes.quality(COLORS[at])))
@@ -211,9 +212,10 @@ def _narrow(
     exceeds: int,
     hurried: Callable[[], bool],
 ) -> None:
-    """Measure at places from 0 to below `exceeds` up to the last one within the target, by what is told of each.
+    """Find the highest place below `exceeds` whose value is within the target, with at most COLOR_TRIES measurements.
 
-    All are logarithms of bytes, which grow with the place; the errors are those of what was measured before.
+    `told` predicts the value at a place. `errors` are the differences to the values that were measured before. All are
+    logarithms of bytes, which grow with the place.
     """
 
     def predicted(at: int) -> float:
@@ -250,7 +252,7 @@ def _home_in(
     most: float,
     hurried: Callable[[], bool],
 ) -> None:
-    """Add lossy encodes to those made until one is near to the target, or fits when time is short."""
+    """Add lossy encodes to `made` until one is close to the target, or until one fits if time is short."""
     target = settings.target_bytes or 0
     aim = log(target * (1 - SIZE_TOLERANCE / 2))
     axis, slope = _LOG_BYTES[settings.format]
@@ -271,19 +273,19 @@ def _home_in(
                 slope = min(slope, (max(sizes) - min(sizes)) / max(sizes[max(sizes)] - sizes[min(sizes)], 0.01))
             measure(axis.quality(_at(axis, least) + (aim - SIZE_TOLERANCE - log(_size(least))) / (SURE * slope)))
     elif harder and sizes and len(made) >= tries and min(abs(size - aim) for size in sizes) > SIZE_TOLERANCE / 2:
-        # The bytes of WebP go in steps, which may leave the target out; with more effort they lie elsewhere.
+        # The bytes of WebP change in steps, which may skip the target. With more effort the steps are elsewhere.
         quality = axis.quality(between(sizes, aim + MORE_EFFORT))
         data, used = webp.encode(image, replace(settings, quality=quality), webp.MOST_EFFORT)
         made.append(Encoded(data, "webp", used))
 
 
 def _at(axis: Axis, encoded: Encoded) -> float:
-    """Return the place of a file on the axis; of one without loss, that of the lossy one that it is smaller than."""
+    """Return a file's place on the axis. For a lossless file it is that of quality 80."""
     return axis.of(80 if encoded.quality is None else encoded.quality)
 
 
 def _encode(image: Image, settings: Settings, goal: float | None = None) -> Encoded:
-    """Encode once. Of PNG, whose quality is no dial, a score is asked itself if there is one to reach."""
+    """Encode once. If there is a score to reach, a PNG is asked for the score, since its quality is not continuous."""
     if settings.format == "png" and goal is not None:
         data, quality = png.encode(image, settings, goal - SCORE_TOLERANCE)
     else:
@@ -292,7 +294,7 @@ def _encode(image: Image, settings: Settings, goal: float | None = None) -> Enco
 
 
 class _View:
-    """What stands for an image while qualities and formats are compared: a mosaic of it, whose cost does not grow."""
+    """A mosaic that represents an image while qualities and formats are compared. Its cost is limited."""
 
     def __init__(self, image: Image) -> None:
         from optimizer.imaging.perception import Mosaic, Reference
@@ -303,13 +305,14 @@ class _View:
         self._reference = Reference(self._tiles)
 
     def score(self, data: bytes) -> float:
-        """Return how alike a file of the whole image is, as its mosaic tells."""
+        """Return the similarity (SSIMULACRA2) of a file of the whole image, predicted from its mosaic."""
         return round(self._mosaic.predict(self._reference.score(self._mosaic.of(_decoded(data)))), 1)
 
     def choose(self, settings: Settings) -> tuple[float, list[tuple[int, Settings]]]:
-        """Return the score to reach, and formats with the quality that does and the mosaic's bytes, the fewest first.
+        """Return the score to reach, and for each format the mosaic's bytes and the settings that reach the score.
 
-        Without an `auto_quality` it is the similarity that the quality gives in the first format that holds the image.
+        The format with the fewest bytes comes first. Without an `auto_quality`, the score is the one that the quality
+        gives in the first format that can hold the image.
         """
         formats = self._holding(settings) if settings.format == SMALLEST else [settings.format]
         goal = float(SIMILARITIES.get(settings.auto_quality) or self._try(replace(settings, format=formats[0]))[1])
@@ -317,7 +320,7 @@ class _View:
         return goal, sorted(found, key=lambda each: each[0])
 
     def _holding(self, settings: Settings) -> list[str]:
-        """Return the formats that can hold the image with its transparency and size, and every pixel if asked."""
+        """Return the formats that can hold the image's size and transparency, and every pixel if lossless is set."""
         transparent, side = self._image.mode.endswith("A"), max(self._image.size)
         able = {
             name: side <= each.MAX_SIDE
@@ -328,7 +331,7 @@ class _View:
         return [name for name in ("jpeg", "webp", "png") if able[name]]
 
     def _reach(self, goal: float, settings: Settings) -> tuple[int, Settings]:
-        """Return the bytes of the mosaic at the least quality that reaches the score, and the settings with it."""
+        """Return the mosaic's bytes at the lowest quality that reaches the score, and the settings with it."""
         if settings.format == "png":
             settings = replace(settings, quality=png.quality_for(goal))
         if settings.format == "png" or settings.lossless:
@@ -347,7 +350,7 @@ class _View:
         return tried[best][0], replace(settings, quality=best)
 
     def _try(self, settings: Settings, goal: float | None = None) -> tuple[int, float]:
-        """Return bytes and score of the mosaic with these settings."""
+        """Return the bytes and the score of the mosaic with these settings."""
         data = _encode(self._tiles, settings, goal).data
         return len(data), self._mosaic.predict(self._reference.score(_decoded(data)))
 

@@ -1,7 +1,7 @@
-"""The steps of the pipeline: image in, image out, pure, each saying first when there is nothing to do.
+"""The steps of the pipeline: image in, image out. They are pure, and each first checks whether there is nothing to do.
 
-A step returns the very image it was given when it changes nothing; the pipeline tells by that what was done.
-Images travel with the metadata of `clean_info` in their `info`.
+A step that changes nothing returns the same object that it was given. That is how the pipeline knows what was done.
+Images carry the metadata of `clean_info` in their `info`.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from optimizer.settings import Settings
 
 Step = Callable[[Image, Settings], Image]
 
-# EXIF 2.32, tag 0x0112: how the stored picture is turned; the value undoes it.
+# EXIF 2.32, tag 0x0112: how the stored picture is turned, and what undoes it.
 _UPRIGHT = {
     2: Transpose.FLIP_LEFT_RIGHT,
     3: Transpose.ROTATE_180,
@@ -34,7 +34,7 @@ _UPRIGHT = {
 
 
 def orient(image: Image, settings: Settings) -> Image:
-    """Turn the pixels as the EXIF orientation says and reset the tag, so that no viewer turns them again."""
+    """Turn the pixels as the EXIF orientation says, and reset the tag so that no viewer turns them again."""
     turn = _UPRIGHT.get(orientation(image.info))
     if turn is None or not settings.auto_orient:
         return image
@@ -46,7 +46,7 @@ def orient(image: Image, settings: Settings) -> Image:
 
 
 def normalize_mode(image: Image, settings: Settings) -> Image:
-    """Bring every mode to L, LA, RGB, RGBA or CMYK with 8 bits; alpha that hides nothing is dropped."""
+    """Convert every mode to L, LA, RGB, RGBA or CMYK with 8 bits. Alpha is dropped if every pixel is opaque."""
     if image.mode.startswith("I"):
         image = _eight_bit(image)
     if image.mode == "1":
@@ -61,14 +61,14 @@ def normalize_mode(image: Image, settings: Settings) -> Image:
 
 
 def _eight_bit(image: Image) -> Image:
-    """Scale 16-bit gray to L by the high byte. Pillow's own conversion clips at 255 instead."""
+    """Scale 16-bit gray to L by taking the high byte. Pillow's own conversion would clip at 255."""
     result = image.point(lambda value: value * (1 / 256)).convert("L")
     result.info = dict(image.info)
     return result
 
 
 def convert_cmyk(image: Image, settings: Settings) -> Image:
-    """Convert CMYK to sRGB: by its profile, else as R = 255 - C - K (1 - C/255), as browsers do without one."""
+    """Convert CMYK to sRGB by its profile. Without one, R = 255 - C - K (1 - C/255), as browsers do."""
     if image.mode != "CMYK":
         return image
     profile = _open_profile(image)
@@ -80,8 +80,8 @@ def convert_cmyk(image: Image, settings: Settings) -> Image:
 def to_srgb(image: Image, settings: Settings) -> Image:
     """Convert the pixels from their ICC profile to sRGB and drop the profile.
 
-    Nothing to do when metadata is kept (the profile then stays with its pixels, if they are RGB; not every format has
-    gray), when there is no profile that fits the mode, or when it is sRGB under another name.
+    There is nothing to do if metadata is kept and the pixels are RGB, since the profile then stays with them (not every
+    format holds gray). Nor is there if no profile fits the mode, or if the profile is sRGB under another name.
     """
     if not settings.strip_metadata and image.mode.startswith("RGB"):
         return image
@@ -100,7 +100,7 @@ _COLOR_SPACES = {"GRAY": ("L", "LA"), "RGB ": ("RGB", "RGBA"), "CMYK": ("CMYK",)
 
 
 def _open_profile(image: Image) -> ImageCmsProfile | None:
-    """Return the profile if it can be read and is one for this mode; viewers ignore any other, too."""
+    """Return the image's profile if it can be read and fits the mode; viewers ignore any other profile, too."""
     try:
         profile = ImageCmsProfile(BytesIO(image.info["icc_profile"]))
     except (KeyError, OSError, PyCMSError):
@@ -110,25 +110,25 @@ def _open_profile(image: Image) -> ImageCmsProfile | None:
 
 @cache
 def _srgb() -> ImageCmsProfile:
-    return ImageCms.createProfile("sRGB")  # type: ignore[return-value]  # a core profile, as good here
+    return ImageCms.createProfile("sRGB")  # type: ignore[return-value]  # a core profile, which works here as well
 
 
 def _apply_profile(image: Image, profile: ImageCmsProfile, flags: Flags = Flags.NONE) -> Image:
-    """Return the image, of mode L, RGB or CMYK, as sRGB in mode RGB; unmanaged when the profile has no transform."""
+    """Return an image of mode L, RGB or CMYK as sRGB in mode RGB. A profile without a transform is ignored."""
     try:
         result = ImageCms.profileToProfile(
             image, profile, _srgb(), renderingIntent=Intent.PERCEPTUAL, outputMode="RGB", flags=flags
         )
     except PyCMSError:
         return image.convert("RGB")
-    assert result is not None  # only inPlace returns none
+    assert result is not None  # only inPlace returns None
     return result
 
 
 def _is_srgb(profile: ImageCmsProfile) -> bool:
-    """Tell whether the profile moves no colour of a 9 x 9 x 9 lattice by more than 2 levels."""
+    """Return whether the profile moves no colour of a 9 x 9 x 9 lattice by more than 2 levels."""
     image = _lattice().convert("RGB" if profile.profile.xcolor_space == "RGB " else "L")
-    # Tables for many pixels would take 2 ms; these few do without.
+    # Precomputed tables take 2 ms, which does not pay off for so few pixels.
     moved = ImageChops.difference(image.convert("RGB"), _apply_profile(image, profile, Flags.NOOPTIMIZE))
     return max(moved.tobytes()) <= 2
 
@@ -142,7 +142,9 @@ def _lattice() -> Image:
 
 
 def target_size(size: tuple[int, int], settings: Settings) -> tuple[int, int]:
-    """Return the width and height in pixels that `resize` makes of these: percent first, then fit; at least 1."""
+    """Return the width and height in pixels that `resize` makes of this size. It applies the percent first, then the
+    fit into width and height. Neither becomes less than 1.
+    """
     percent = settings.resize_percent
     width, height = (max(1, round(side * percent / 100)) for side in size)
     scale = min(1.0, (settings.width or width) / width, (settings.height or height) / height)
@@ -154,7 +156,9 @@ def resize(image: Image, settings: Settings) -> Image:
 
 
 def resize_to(size: tuple[int, int], area: Area | None = None) -> Step:
-    """Return `resize` to this size; with an area, from there: a JPEG decoded smaller does not tell by its own size."""
+    """Return a step that resizes to this size, in pixels. If an area is given, it resizes only that, as for a JPEG that
+    was decoded smaller.
+    """
 
     def step(image: Image, settings: Settings) -> Image:
         if area:
@@ -165,18 +169,18 @@ def resize_to(size: tuple[int, int], area: Area | None = None) -> Step:
 
 
 def tone(image: Image, settings: Settings) -> Image:
-    """Multiply the colours by 1 + brightness/100, then move them from their mean gray by 1 + contrast/100; alpha stays.
+    """Multiply the colours by 1 + brightness/100, then their distance from the mean gray by 1 + contrast/100.
 
-    That is what Pillow's ImageEnhance.Brightness and Contrast do one after the other, in one table. The mean is of what
-    is visible.
+    Alpha does not change. One table does what Pillow's ImageEnhance.Brightness and then Contrast do. The mean is taken
+    over the visible pixels.
     """
     return steady_tone()(image, settings)
 
 
 def steady_tone() -> Step:
-    """Return `tone` for the frames of an animation: about the mean of the first one that shows anything.
+    """Return `tone` for the frames of an animation, with the mean of the first frame that shows anything.
 
-    About the mean of each, what stands still would change its colour with what moves.
+    With each frame's own mean, still parts of the picture would change colour when others move.
     """
     tables: list[Image] = []
 
@@ -195,7 +199,7 @@ def steady_tone() -> Step:
 
 
 def _tone_table(image: Image, alpha: Image | None, settings: Settings) -> Image:
-    """Return 256 x 1 pixels of mode L: what each level becomes."""
+    """Return a table of 256 x 1 pixels in mode L: the new value of each level."""
     levels = pillow.frombytes("L", (256, 1), bytes(range(256)))
     table = pillow.blend(pillow.new("L", levels.size), levels, 1 + settings.brightness / 100)
     if settings.contrast == 0:
@@ -207,7 +211,7 @@ def _tone_table(image: Image, alpha: Image | None, settings: Settings) -> Image:
 
 
 def sharpen(image: Image, settings: Settings) -> Image:
-    """Above 0: unsharp mask of radius 2 px, 5 percent a step, threshold 3. Below 0: Gaussian blur of -value/10 px."""
+    """Above 0: unsharp mask of radius 2 px, 5 percent per unit, threshold 3. Below 0: Gaussian blur of -value/10 px."""
     if settings.sharpen == 0:
         return image
     if settings.sharpen < 0:
@@ -215,7 +219,7 @@ def sharpen(image: Image, settings: Settings) -> Image:
     unsharp = UnsharpMask(radius=2, percent=5 * settings.sharpen, threshold=3)
     if not image.mode.endswith("A"):
         return image.filter(unsharp)
-    # Colour hidden under full transparency must not ring into its neighbours: put theirs there first.
+    # Colour hidden under full transparency must not affect its neighbours, so put their colour there first.
     alpha = image.getchannel("A")
     around = _filter_premultiplied(image, GaussianBlur(2))
     color = pillow.composite(image, around, alpha.point([0] + [255] * 255))
@@ -233,7 +237,7 @@ def _filter_premultiplied(image: Image, kernel: Filter) -> Image:
 
 
 def flatten(image: Image, settings: Settings) -> Image:
-    """Lay the image on the background colour when the format has no alpha."""
+    """Put the background colour behind the image if the format has no alpha."""
     if not image.mode.endswith("A") or settings.format == SMALLEST or ENCODERS[settings.format].SUPPORTS_ALPHA:
         return image
     result = pillow.new("RGB", image.size, settings.background)
@@ -249,11 +253,11 @@ def _is_gray(color: str) -> bool:
 
 
 def strip_metadata(image: Image, settings: Settings) -> Image:
-    """Empty `info`, but for an orientation that viewers still need; keep all of it when stripping is off."""
+    """Empty `info`, except for an orientation that viewers still need. If stripping is off, keep all of it."""
     if not settings.strip_metadata or not image.info:
         return image
     turned = orientation(image.info)
-    result = image._new(image.im)  # of the same pixels: `copy` would take all of them again
+    result = image._new(image.im)  # shares the pixels; `copy` would duplicate them
     result.info = {}
     if turned != 1:
         exif = with_orientation({}, turned)

@@ -1,1 +1,1 @@
-"""One blueprint per protocol that clients speak."""
+"""The routes: one blueprint for each API."""

@@ -31,7 +31,7 @@ from optimizer.telemetry import lap, metric, note
 from optimizer.worker import Optimized, Workers
 
 MEDIA_TYPES = {encoder.MEDIA_TYPE: name for name, encoder in ENCODERS.items()}
-# The function has 28 seconds. Where S3 was slow, the worker has less; what remains is enough to be refused by S3.
+# The function has 28 seconds. If S3 was slow, the worker gets less time. The rest is enough for an error from S3.
 REQUEST_SECONDS = 26
 MAX_WAIT_SECONDS = 5  # for a processor
 SAVE_SECONDS = 5
@@ -39,10 +39,10 @@ UPLOAD_ID = re.compile(r"[0-9a-f]{32}")
 
 
 def create_api(config: Config, store: TempStore, limiter: Limiter, workers: Workers) -> Blueprint:
-    """Return the routes of the contract, with their dependencies bound."""
+    """Return the routes of the API, bound to what they need."""
     api = Blueprint("api", __name__, url_prefix="/api")
-    # Lambda sends a process one request at a time; a threaded server makes no result twice, and no more at once than
-    # it has processors for: each may take 2 GB.
+    # Lambda sends a process one request at a time. A server with threads needs the locks so that it makes no result
+    # twice, and no more results at once than it has processors: each may take 2 GB.
     locks = [Lock() for _ in range(64)]
     processors = BoundedSemaphore(os.cpu_count() or 1)
     counted = count_by(limiter, config.rate_limit)
@@ -67,7 +67,7 @@ def create_api(config: Config, store: TempStore, limiter: Limiter, workers: Work
         chosen = Settings.parse(_json_body(default={}))
         source = store.find_source(upload_id)
         digest = chosen.digest(source.etag)
-        # Equal images have equal digests, but are not made to wait for each other.
+        # Equal images have equal digests. With the id, they do not wait for each other.
         with _turn(locks[hash((upload_id, digest)) % len(locks)], g.ends - monotonic()):
             record = store.find_record(upload_id, digest)
             lap("find")
@@ -78,7 +78,7 @@ def create_api(config: Config, store: TempStore, limiter: Limiter, workers: Work
                     data = store.read_source(upload_id, source.etag)
                     lap("read")
                     result = _optimize(workers, data, chosen, g.ends)
-                lap("worker")  # the way there and back
+                lap("worker")  # sending the image there and the result back
                 record = {"filename": f"{source.stem}.{ENCODERS[result.record['format']].EXTENSION}"} | result.record
                 store.save_result(upload_id, digest, result.data, record)
                 lap("save")
@@ -112,7 +112,7 @@ def create_api(config: Config, store: TempStore, limiter: Limiter, workers: Work
 
 @contextmanager
 def _turn(turns: "Lock | BoundedSemaphore", seconds: float) -> Iterator[None]:
-    """Wait so long for a turn, and hold it; raises Busy when none comes."""
+    """Hold a turn; raises Busy if none is free within so many seconds."""
     if not turns.acquire(timeout=max(0, seconds)):
         raise Busy("Too many images are being worked on. Try again in a few seconds.")
     try:
@@ -122,7 +122,7 @@ def _turn(turns: "Lock | BoundedSemaphore", seconds: float) -> Iterator[None]:
 
 
 def _optimize(workers: Workers, data: bytes, chosen: Settings, ends: float) -> Optimized:
-    """Return what the worker makes; raises what it does, and Busy when it had no time because others took it."""
+    """Return the worker's result; raises its errors, or Busy if earlier waiting left it too little time."""
     try:
         return workers.optimize(data, chosen, min(WORKER_SECONDS, ends - monotonic()))
     except TooComplex as error:
@@ -132,7 +132,7 @@ def _optimize(workers: Workers, data: bytes, chosen: Settings, ends: float) -> O
 
 
 def settings_document(config: Config) -> dict[str, Any]:
-    """Return the JSON Schema of the settings, with presets, limits and version beside its keywords."""
+    """Return the JSON Schema of the settings, with presets, limits and version added to its keywords."""
     limits = {
         "max_upload_bytes": MAX_UPLOAD_BYTES,
         "max_pixels": MAX_PIXELS,
@@ -146,9 +146,11 @@ def settings_document(config: Config) -> dict[str, Any]:
 
 
 def _json_body(default: Any = None) -> Any:
-    """Return the decoded body, whatever type it says it has: sendBeacon sends JSON as text/plain.
+    """Return the decoded body, or the default if it is empty.
 
-    Raises InvalidRequest.
+    Its Content-Type does not matter, because sendBeacon sends JSON as text/plain.
+
+    Raises InvalidRequest if the body is not JSON.
     """
     body = request.get_data()
     if not body and default is not None:
@@ -160,7 +162,7 @@ def _json_body(default: Any = None) -> Any:
 
 
 def _list_of(name: str, most: int) -> list[Any]:
-    """Return the list that the body holds under this name; raises InvalidRequest."""
+    """Return the list of this name in the body; raises InvalidRequest if it is missing, empty or longer than `most`."""
     body = _json_body()
     items = body.get(name) if isinstance(body, dict) else None
     if not isinstance(items, list) or not 1 <= len(items) <= most:
@@ -169,9 +171,9 @@ def _list_of(name: str, most: int) -> list[Any]:
 
 
 def _checked_file(file: object, index: int) -> tuple[str, str]:
-    """Return name and media type of one file that the client wants to upload.
+    """Return the name and media type of one file that the client wants to upload.
 
-    Raises InvalidRequest, UnsupportedType or UploadTooLarge, naming the file.
+    Raises InvalidRequest, UnsupportedType or UploadTooLarge, each naming the file.
     """
     match file:
         case {"name": str(name), "type": str(media_type), "size": int(size)} if not isinstance(size, bool):

@@ -1,4 +1,4 @@
-"""The table of encoders: one module per format, all with the same names. To add one, write it and list it."""
+"""The table of encoders: one module per format, all with the same names. To add one, write the module and list it."""
 
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,16 +18,17 @@ class Encoder(Protocol):
     EXTENSION: str
     SUPPORTS_ALPHA: bool
     LOSSLESS: bool  # can keep every pixel
-    MAX_QUALITY: int  # above it, nothing changes
+    MAX_QUALITY: int  # a higher quality changes nothing
     MAX_SIDE: int  # pixels
 
     def encode(self, image: Image, settings: "Settings") -> tuple[bytes, float | None]:
-        """Return the file and the quality, 1 to 100, it was made with; None when it keeps every pixel.
+        """Return the file, and the quality it was made with: 1 to 100, or None if it keeps every pixel.
 
-        The image is L, LA, RGB or RGBA (L or RGB where alpha is not supported); its `info` holds the metadata to keep.
+        The image has mode L, LA, RGB or RGBA (L or RGB if alpha is not supported). Its `info` holds the metadata to
+        keep.
         """
 
 
 ORIGINAL = "original"  # the choice that keeps the source's format
-SMALLEST = "smallest"  # and the one that takes whatever holds the picture in the fewest bytes
+SMALLEST = "smallest"  # the choice of whichever format holds the picture in the fewest bytes
 ENCODERS: dict[str, Encoder] = {"jpeg": jpeg, "png": png, "webp": webp}
