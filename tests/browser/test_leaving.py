@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import OpenVisit, Serve
 from tests.browser.visit import PHOTO, SMALL, Visit, corpus, picture
-from tests.leftovers import settled
+from tests.leftovers import PATIENCE_SECONDS, settled
 
 
 def is_gone(visit: Visit, url: str, upload_id: str) -> bool:
@@ -23,7 +23,7 @@ def expect_all_gone(visit: Visit, url: str, answer: dict[str, Any]) -> None:
         source = set() if is_gone(visit, url, answer["id"]) else {"source"}
         return source if visit.request.get(answer["url"]).status == 404 else source | {"result"}
 
-    assert settled(left) == set()
+    assert settled(left, PATIENCE_SECONDS) == set()
 
 
 @pytest.mark.parametrize("how", ["navigate", "close", "reload"])

@@ -20,7 +20,7 @@ from infra.local import HOST
 from infra.page import content_security_policy
 from tests.browser.conftest import OpenVisit
 from tests.browser.visit import PHOTO, Visit, corpus, picture
-from tests.leftovers import settled
+from tests.leftovers import PATIENCE_SECONDS, settled
 from tests.product import free_port, running
 from tests.test_publish import connect_to, create_stack
 
@@ -148,7 +148,7 @@ def test_leaving_the_page_discards_across_origins(visit: Visit, deployment: Depl
 
 
 def expect_empty(deployment: Deployment) -> None:
-    assert settled(lambda: set(deployment.temporary())) == set()
+    assert settled(lambda: set(deployment.temporary()), PATIENCE_SECONDS) == set()
 
 
 def test_the_page_may_call_nothing_but_the_api_and_the_bucket(visit: Visit, url: str) -> None:
