@@ -99,14 +99,14 @@ lock: ## Pin what the requirements bring, by version and hash, in requirements/l
 	@$(SETUP) lock
 	@.tools/uv/bin/python -m infra.lock $(OPTIONS)
 
-format: ## Format all code, and write the README's tables
+format: ## Format all code, and write the tables of the docs
 	@$(SETUP) dev
-	$(BIN)/python -m infra.readme
+	$(BIN)/python -m infra.docs
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(NODE) .tools/node/node_modules/.bin/biome check --write --config-path=infra web tests/web
 
-screenshot: ## Take the README's screenshots again
+screenshot: ## Take the screenshots of the docs again
 	@$(SETUP) dev
 	@$(BIN)/python -m infra.screenshot
 

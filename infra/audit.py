@@ -17,7 +17,7 @@ from PIL import Image
 from playwright.sync_api import Browser
 
 from infra.browser import ARGUMENTS, chromium, executable
-from infra.readme import AUDIT, audit_table
+from infra.docs import AUDIT, audit_table
 from infra.setup import BROWSERS, TOOLS
 from tests.browser import axe
 from tests.browser.states import SERVER, STATES, visit_in

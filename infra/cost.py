@@ -1,5 +1,5 @@
 """Computes what the product costs on AWS, from docs/benchmark.json and the prices below; `make format` writes it into
-the README.
+docs/deploy.md.
 """
 
 import json
@@ -60,7 +60,7 @@ def idle_dollars() -> float:
 
 
 def table(results: dict[str, Any]) -> str:
-    """Return the README's table, from what `make bench` kept."""
+    """Return the table of docs/deploy.md, from what `make bench` kept."""
     rows = [
         "| source | pipeline | result | 1 000 images | 10 000 images a month |",
         "|---|---|---|---|---|",

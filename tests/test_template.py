@@ -186,9 +186,9 @@ def test_a_failed_sweep_is_not_repeated_at_once(transformed: dict[str, Any]) -> 
 
 
 @pytest.mark.processes
-def test_the_parameters_of_the_readme_reach_the_template_as_they_are_meant() -> None:
+def test_the_parameters_of_the_docs_reach_the_template_as_they_are_meant() -> None:
     root = resources.TEMPLATE.parent
-    (line,) = re.findall(r'PARAMETERS="(.*?)"', (root / "README.md").read_text())
+    (line,) = re.findall(r'PARAMETERS="(.*?)"', (root / "docs" / "deploy.md").read_text())
     parse = "import json, sys; from samcli.cli.types import CfnParameterOverridesType as T; "
     parse += "print(json.dumps(T().convert(tuple(sys.argv[1:]), None, None)))"
     command = f'exec .tools/aws-sam-cli/bin/python -c "{parse}" {line}'

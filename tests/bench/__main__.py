@@ -99,7 +99,8 @@ def main() -> int:
     _draw([plot for section in sections for plot in section.plots], kept)
     (kept / "benchmarks.md").write_text(_document(about, bench, versions, bars.markdown(), sections))
     print(
-        f"Kept in {kept.relative_to(ROOT)}/benchmarks.md." + " `make format` writes the costs into the README." * whole
+        f"Kept in {kept.relative_to(ROOT)}/benchmarks.md."
+        + " `make format` writes the costs into docs/deploy.md." * whole
     )
     return int(not met)
 

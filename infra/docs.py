@@ -1,4 +1,4 @@
-"""Writes the tables of README.md and SECURITY.md from where they are declared or kept; `make format` runs it."""
+"""Writes the tables of README.md, SECURITY.md and docs/ from where they are declared or kept; `make format` runs it."""
 
 import json
 import re
@@ -11,26 +11,27 @@ from optimizer.config import Config
 from optimizer.imaging.encoders import ENCODERS
 from optimizer.settings import PROPERTIES
 
-README = Path(__file__).parent.parent / "README.md"
-SECURITY = README.parent / "SECURITY.md"
-AUDIT = README.parent / "docs" / "audit.json"
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+AUDIT = DOCS / "audit.json"
 AUDITED = (
     *("performance", "accessibility", "best practices", "SEO", "LCP", "TBT", "CLS", "bytes"),
     *("longest task in a drag", "axe violations"),
 )
-# The states of the page that the README shows, in its words.
+# The pictures of docs/page.md: a state of the page and how it is seen, with its title.
 SCREENS = {
-    "empty": "The start",
-    "done": "A result",
-    "estimate": "While a slider moves",
-    "batch": "Several images",
-    "rate-limited": "At the limit",
-    "offline": "Offline",
+    ("empty", "light"): "The start",
+    ("estimate", "dark"): "While a slider moves, dark",
+    ("batch", "light"): "Several images",
+    ("done", "light-phone"): "A result on a phone",
+    ("rate-limited", "dark-phone"): "At the rate limit on a phone, dark",
+    ("offline", "light-phone"): "Offline on a phone",
 }
+SCREENS_PER_ROW = 3
 
 
-def with_tables(text: str) -> str:
-    """Return the text with the tables of now."""
+def with_tables() -> dict[Path, str]:
+    """Return the files that hold tables, each as it reads with the tables of now."""
     tables = {
         "limits": limits_table(),
         "screens": screens_table(),
@@ -38,10 +39,16 @@ def with_tables(text: str) -> str:
         "costs": cost.table(cost.kept_results()),
         "audit": audit_table(json.loads(AUDIT.read_text())),
     }
-    for name, made in tables.items():
-        section = rf"(?<=<!-- {name}: made by `make format` -->\n).*?(?=<!-- end -->)"
-        text = re.sub(section, made.replace("\\", r"\\") + "\n", text, count=1, flags=re.DOTALL)
-    return text
+    texts = {}
+    for path in (ROOT / "README.md", ROOT / "SECURITY.md", *sorted(DOCS.glob("*.md"))):
+        text = path.read_text()
+        names = re.findall("^<!-- ([a-z]+): made by `make format` -->$", text, re.MULTILINE)
+        for name in names:
+            section = rf"(?<=<!-- {name}: made by `make format` -->\n).*?(?=<!-- end -->)"
+            text = re.sub(section, tables[name].replace("\\", r"\\") + "\n", text, count=1, flags=re.DOTALL)
+        if names:
+            texts[path] = text
+    return texts
 
 
 def limits_table() -> str:
@@ -69,16 +76,13 @@ def limits_table() -> str:
 
 
 def screens_table() -> str:
-    """Return a row of pictures for each state."""
-    rows = ["| | light | dark | on a phone | |", "|---|---|---|---|---|"]
-    for state, title in SCREENS.items():
-        kinds = ("light", "dark", "light-phone", "dark-phone")
-        pictures = [
-            f'<img alt="{title}, {kind.replace("-", ", on a ")}" height="170" src="docs/screens/{state}-{kind}.webp">'
-            for kind in kinds
-        ]
-        rows.append(f"| {' | '.join([title, *pictures])} |")
-    return "\n".join(rows)
+    """Return the pictures of the page, each over its title."""
+    cells = [
+        f'<img alt="{title}" height="240" src="screens/{state}-{kind}.webp"><br>{title}'
+        for (state, kind), title in SCREENS.items()
+    ]
+    rows = [" | ".join(cells[start : start + SCREENS_PER_ROW]) for start in range(0, len(cells), SCREENS_PER_ROW)]
+    return "\n".join(["|" + " |" * SCREENS_PER_ROW, "|" + "---|" * SCREENS_PER_ROW, *(f"| {row} |" for row in rows)])
 
 
 def audit_table(results: dict[str, Any]) -> str:
@@ -118,5 +122,5 @@ def _values(schema: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    for path in (README, SECURITY):
-        path.write_text(with_tables(path.read_text()))
+    for path, text in with_tables().items():
+        path.write_text(text)
