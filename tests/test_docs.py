@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from urllib.parse import urlsplit
+from xml.etree.ElementTree import parse
 
 import boto3
 import pytest
@@ -62,6 +63,7 @@ def test_every_table_is_where_it_belongs_and_every_picture_is_shown() -> None:
         "page.md": ["screens"],
         "SECURITY.md": ["limits"],
     }
+    assert all(parse(drawing).getroot().get("viewBox") for drawing in DOCS.glob("*.svg"))
     assert {path.stem for path in (DOCS / "screens").iterdir()} == {f"{state}-{kind}" for state, kind in SCREENS}
 
 
