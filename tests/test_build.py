@@ -126,7 +126,7 @@ def test_the_callers_environment_does_not_lead_the_compiler_astray(
 
     building._compile(tmp_path, f"{sys.version_info.major}.{sys.version_info.minor}")
 
-    assert [path.name for path in tmp_path.rglob("*.pyc")] == [
+    assert [path.name for path in tmp_path.rglob("a.*pyc")] == [
         f"a.cpython-{sys.version_info.major}{sys.version_info.minor}.pyc"
     ]
 
