@@ -1,30 +1,40 @@
 """Holds README.md and docs/ to what they say: commands are run, links followed, tables compared with the code."""
 
+import argparse
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from importlib.util import find_spec
 from io import BytesIO
+from itertools import pairwise, takewhile
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from xml.etree.ElementTree import parse
 
 import boto3
 import pytest
 import requests
+import yaml
 from PIL import Image
 
-from infra import cost, setup
+from infra import cost, sam_local, setup
 from infra.docs import DOCS, SCREENS, with_tables
 from infra.sweeper import MAX_SWEEP_SECONDS
+from optimizer import __version__
 from optimizer.config import Config
 from optimizer.limits import DOWNLOAD_LINK_SECONDS
+from optimizer.problems import Problem
 from optimizer.settings import PRESETS, PROPERTIES
 from tests.journey import photo
-from tests.product import ROOT, free_port, running
+from tests.product import ROOT, free_port
 
 README = ROOT / "README.md"
 GUIDES = [README, *sorted(DOCS.glob("*.md"))]
@@ -102,16 +112,17 @@ def test_the_front_door_is_short() -> None:
 def anchors(path: Path) -> set[str]:
     """Return what a link into the file may name: its headings, as GitHub writes them."""
     headings = re.findall(r"^#+ (.+)$", re.sub(r"(?ms)^```.*?^```$", "", path.read_text()), re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    names = [re.sub(r"[^\w -]", "", heading.strip().lower()).replace(" ", "-") for heading in headings]
+    return {f"{name}-{seen}" if (seen := names[:n].count(name)) else name for n, name in enumerate(names)}
 
 
 @pytest.mark.parametrize("path", LINKING, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_link_leads_somewhere(path: Path) -> None:
     text = CODE.sub("", path.read_text())
-    links = [
-        urlsplit(link) for link in re.findall(r'\]\(([^)\s]+)\)|(?:src|href)="([^"]+)"', text) for link in link if link
-    ]
+    found = re.findall(r'\]\(([^)\s]+)\)|(?:src|href)="([^"]+)"|<(\w+:[^>\s]+)>|^\[[^\]]+\]: (\S+)', text, re.MULTILINE)
+    links = [urlsplit(link) for links in found for link in links if link]
 
+    assert {link.scheme for link in links} <= {"", "https"}
     for link in (each for each in links if not each.scheme):
         target = path.parent / link.path if link.path else path
         assert target.exists(), link.geturl()
@@ -133,7 +144,32 @@ def commands(text: str) -> list[str]:
             found.append(block)
         else:
             found += [line.partition(" # ")[0].strip() for line in block.splitlines()]
-    return found
+    return [command for command in found if command]
+
+
+# Each command that the documents print is in one of these, by its first line, and a test below runs each of them.
+SERVING = ("make run", "PORT=8080 make run")
+CALLING = (f"curl -s {HERE}/api/openapi.json", f"API={HERE}")
+LONG = (
+    *("make check", "make test", "make test-all", "make coverage", "make sbom"),
+    *("make bench", "make bench QUICK=1", "make load", "make load QUICK=1", "make audit"),
+)
+REGION = "export AWS_DEFAULT_REGION=eu-west-1"
+DEPLOYING = {  # with the modules of ours and the commands of the SAM CLI that it starts
+    "make deploy": (["build", "publish"], ["deploy"]),
+    f"make deploy {CHOSEN}": (["build", "publish"], ["deploy"]),
+    "make destroy": (["destroy"], ["delete"]),
+    "make destroy STACK=pictures": (["destroy"], ["delete"]),
+    "make sam-local": (["sam_local"], []),
+}
+CONTAINING = ("docker compose -f infra/compose.yaml up --build", "docker build -t pinch .")
+PRINTED = dict.fromkeys(command for path in GUIDES for command in commands(path.read_text()))
+
+
+def test_every_command_is_run_and_none_that_is_not_printed() -> None:
+    ran = [*SERVING, *CALLING, *LONG, REGION, *DEPLOYING, *CONTAINING]
+
+    assert sorted(command.partition("\n")[0] for command in PRINTED) == sorted(ran)
 
 
 @pytest.fixture
@@ -165,22 +201,11 @@ def stub(folder: Path, *names: str) -> Path:
     return folder / "calls.txt"
 
 
-def assert_startable(text: str) -> None:
-    """Assert that there is every module, file and part of the set-up that these commands name."""
-    modules = re.findall(r"python -m ([\w.]+)", text)
-    for module in modules:
-        spec = find_spec(module)
-        assert spec, module
-        assert not spec.submodule_search_locations or find_spec(f"{module}.__main__"), module
-    files = re.findall(r"(?:-f|--(?:config|template)-file) (\S+)", text)
-    assert all((ROOT / file).is_file() for file in files if not file.startswith("build/"))  # that is made on the way
-    parts = re.findall(r"python3 infra/setup\.py (\w+)", setup.__doc__ or "")
-    assert set(re.findall(r"infra/setup\.py (\w+)", text)) <= set(parts)
-
-
-def serves(command: str, environ: dict[str, str], folder: Path) -> None:
-    """It serves the product until it is interrupted."""
+@contextmanager
+def served(command: str, environ: dict[str, str]) -> Iterator[str]:
+    """Yield the address of the product that the command serves; interrupt it as Ctrl-C does, and see that it ends."""
     port = free_port()
+    address = f"http://127.0.0.1:{port}"
     process = subprocess.Popen(
         ["bash", "-c", command.replace("PORT=8080", f"PORT={port}")],
         cwd=ROOT,
@@ -192,129 +217,204 @@ def serves(command: str, environ: dict[str, str], folder: Path) -> None:
     )
     assert process.stdout
     try:
-        assert process.stdout.readline() == f"Pinch is ready at http://127.0.0.1:{port}\n"
-        health = requests.get(f"http://127.0.0.1:{port}/api/health", timeout=30).json()
+        assert process.stdout.readline() == f"Pinch is ready at {address}\n"
+        yield address
     finally:
         os.killpg(process.pid, signal.SIGINT)
         process.communicate()
-
-    assert health["status"] == "ok"
     with pytest.raises(requests.ConnectionError):
-        requests.get(f"http://127.0.0.1:{port}", timeout=10)
+        requests.get(address, timeout=10)
 
 
-def would_start(command: str, environ: dict[str, str], folder: Path) -> None:
-    """It takes long, or changes the machine: what make would start is there."""
-    planned = shell(command, environ | {"MAKEFLAGS": "n"})
+@pytest.mark.processes
+def test_make_run_serves_what_the_api_walk_through_calls(environ: dict[str, str], tmp_path: Path) -> None:
+    describe, script = (next(each for each in PRINTED if each.startswith(start)) for start in CALLING)
+    (tmp_path / "photo.jpg").write_bytes(photo())
+
+    with served(SERVING[0], environ) as address:
+        described = json.loads(shell(describe.replace(HERE, address), environ))
+        output = shell(script.replace(HERE, address), environ, tmp_path)
+        form = json.loads((tmp_path / "upload.json").read_text())["uploads"][0]
+        s3 = boto3.client("s3", endpoint_url="http://" + urlsplit(form["url"]).netloc, region_name="us-east-1")
+        left = s3.list_objects_v2(Bucket=Config().temp_bucket)["KeyCount"]
+
+    assert "/api/settings" in described["paths"]
+    assert output.rstrip().endswith("204")
+    assert Image.open(BytesIO((tmp_path / "photo.webp").read_bytes())).format == "WEBP"
+    assert left == 0
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("command", SERVING[1:])
+def test_make_run_takes_its_options_from_the_environment(command: str, environ: dict[str, str]) -> None:
+    with served(command, environ) as address:
+        health = requests.get(f"{address}/api/health", timeout=30).json()
+
+    assert health == json.loads(re.findall(r'`(\{"status".+?\})`', text_of("docs/api.md"))[0]) | {
+        "version": __version__
+    }
+
+
+class Taken(Exception):
+    """A module of ours takes its arguments."""
+
+
+def assert_startable(told: str, config: pytest.Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Assert that there is every program, file and part of the set-up that these commands name, and that each module
+    takes its arguments.
+    """
+    for line in told.splitlines():
+        lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+        lexer.whitespace_split = True
+        words = list(lexer)
+        assert all((ROOT / word).exists() for word in words if word.startswith((".venv/", ".tools/"))), line
+        for start in (
+            n + 2 for n, pair in enumerate(pairwise(words)) if pair[0].endswith("python") and pair[1] == "-m"
+        ):
+            module, *arguments = takewhile(lambda word: word not in ("&&", ">", "|", ";"), words[start:])
+            if module == "pytest":
+                assert_taken_by_pytest(arguments, config)
+            else:
+                assert_taken(module, arguments, monkeypatch)
+    files = re.findall(r"--(?:config|template)-file (\S+)", told)
+    assert all((ROOT / file).is_file() for file in files)
+    parts = re.findall(r"python3 infra/setup\.py (\w+)", setup.__doc__ or "")
+    assert set(re.findall(r"infra/setup\.py (\w+)", told)) <= set(parts)
+
+
+def assert_taken_by_pytest(arguments: list[str], config: pytest.Config) -> None:
+    chosen = config._parser.parse(arguments)  # raises UsageError
+    marks = {line.partition(":")[0] for line in config.getini("markers")}
+    assert set(re.findall(r"\w+", chosen.markexpr)) <= marks | {"not", "and", "or"}
+    assert all((ROOT / path.partition("::")[0]).exists() for path in chosen.file_or_dir)
+
+
+def assert_taken(module: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Assert that the module is there and that its parser takes these arguments; one without a parser takes none."""
+    spec = find_spec(module)
+    assert spec, module
+    if spec.submodule_search_locations:
+        module = f"{module}.__main__"
+        spec = find_spec(module)
+        assert spec, module
+    assert spec.origin
+    if "argparse" not in Path(spec.origin).read_text():
+        assert not arguments, module
+        return
+    parse_args = argparse.ArgumentParser.parse_args
+
+    def take(*given: Any) -> None:
+        parse_args(*given)  # exits where it is told what it does not know
+        raise Taken
+
+    with monkeypatch.context() as patched:
+        patched.setattr(argparse.ArgumentParser, "parse_args", take)
+        patched.setattr(sys, "argv", [module, *arguments])
+        with pytest.raises(Taken):
+            import_module(module).main()
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("command", LONG)
+def test_what_a_long_command_would_start_is_there_and_takes_its_options(
+    command: str, environ: dict[str, str], request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = shell(command, environ | {"MAKEFLAGS": "n", "PYTHON": "python3"})
 
     assert "python -m " in planned
-    assert_startable(planned)
+    assert_startable(planned, request.config, monkeypatch)
 
 
-def deploys(command: str, environ: dict[str, str], folder: Path) -> None:
-    """It tells the SAM CLI and our own modules what to do with the stack that it names."""
-    calls = stub(folder, "python", "sam")
+def test_an_option_that_a_module_does_not_know_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, arguments in (("tests.load", ["--slow"]), ("infra.build", ["--architecture", "z80"])):
+        with pytest.raises(SystemExit):
+            assert_taken(module, arguments, monkeypatch)
 
-    shell(command, environ | {"MAKEFLAGS": f"-- PYTHON=true BIN={folder} SAM={folder}"})
 
-    target, stack = command.split()[1], (re.findall(r"STACK=(\S+)", command) or ["pinch"])[0]
-    told = calls.read_text()
-    assert_startable(told)
-    assert (
-        re.findall(r"python -m infra\.(\w+)", told)
-        == {
-            "deploy": ["build", "publish"],
-            "destroy": ["destroy"],
-            "sam-local": ["sam_local"],
-        }[target]
+# The parser of the real program, whose commands do nothing.
+PARSE_AS_SAM = """
+import json, sys
+import click
+from samcli.cli.main import cli
+
+click.Command.invoke = lambda *_: None
+for arguments in json.load(sys.stdin):
+    cli.main(arguments, prog_name="sam", standalone_mode=False)
+"""
+
+
+@pytest.mark.processes
+def test_deploying_tells_the_sam_cli_what_it_takes(
+    environ: dict[str, str], request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    calls = stub(tmp_path, "python", "sam")
+    monkeypatch.setattr(sam_local, "OUTPUT", tmp_path)
+    (tmp_path / "environment.json").write_text("{}")
+    (tmp_path / "template.yaml").write_text(sam_local.local_template())
+    told_to_sam = [[*sam_local.sam_command(Config(page_origin=HERE))[1:], "--skip-pull-image"]]
+
+    for command, (modules, verbs) in DEPLOYING.items():
+        shell(command, environ | {"MAKEFLAGS": f"-- PYTHON=true BIN={tmp_path} SAM={tmp_path}"})
+        told = calls.read_text()
+        calls.unlink()
+
+        stack = (re.findall(r"STACK=(\S+)", command) or ["pinch"])[0]
+        assert re.findall(r"^python -m infra\.(\w+)", told, re.MULTILINE) == modules
+        assert re.findall(r"^sam (\w+) .*--stack-name (\S+)", told, re.MULTILINE) == [(verb, stack) for verb in verbs]
+        for value in re.findall(r"ARCHITECTURE=(\S+)", command):
+            assert f"infra.build --architecture {value}\n" in told
+            assert f"--parameter-overrides Architecture={value} " in told
+        assert_startable(told, request.config, monkeypatch)
+        told_to_sam += [line.split()[1:] for line in told.splitlines() if line.startswith("sam ")]
+
+    assert f"OPTIONS={told_to_sam[0][-1]}`" in text_of("docs/deploy.md")
+    python = ROOT / ".tools" / "aws-sam-cli" / "bin" / "python"
+    subprocess.run(
+        [python, "-W", "ignore", "-c", PARSE_AS_SAM],
+        cwd=ROOT,
+        env=environ | {"HOME": str(tmp_path), "SAM_CLI_TELEMETRY": "0"},
+        input=json.dumps(told_to_sam),
+        text=True,
+        check=True,
     )
-    assert (
-        re.findall(r"^sam (\w+) .*--stack-name (\S+)", told, re.MULTILINE)
-        == {
-            "deploy": [("deploy", stack)],
-            "destroy": [("delete", stack)],
-            "sam-local": [],
-        }[target]
-    )
-    for value in re.findall(r"ARCHITECTURE=(\S+)", command):
-        assert f"infra.build --architecture {value}\n" in told
-        assert f"--parameter-overrides Architecture={value} " in told
 
 
-def tells_docker(command: str, environ: dict[str, str], folder: Path) -> None:
-    """Docker is told to use files that are there; test_container.py looks at what is in them."""
-    calls = stub(folder, "docker")
-
-    shell(command, environ | {"PATH": f"{folder}{os.pathsep}{environ['PATH']}"})
-
-    assert calls.read_text() == f"{command}\n"
-    assert_startable(command)
-    assert (ROOT / "Dockerfile").is_file()
-
-
-def names_a_region(command: str, environ: dict[str, str], folder: Path) -> None:
-    region = shell(f"{command}\nprintenv AWS_DEFAULT_REGION", environ).strip()
+@pytest.mark.processes
+def test_the_region_is_one_of_lambda(environ: dict[str, str]) -> None:
+    region = shell(f"{REGION}\nprintenv AWS_DEFAULT_REGION", environ).strip()
 
     assert region in boto3.Session().get_available_regions("lambda")
 
 
-def describes_the_api(command: str, environ: dict[str, str], folder: Path) -> None:
-    with running() as (_, address):
-        answer = json.loads(shell(command.replace(HERE, address), environ))
-
-    assert "/api/settings" in answer["paths"]
-
-
-def walks_through(command: str, environ: dict[str, str], folder: Path) -> None:
-    (folder / "photo.jpg").write_bytes(photo())
-
-    with running() as (_, address):
-        output = shell(command.replace(HERE, address), environ, folder)
-        form = json.loads((folder / "upload.json").read_text())["uploads"][0]
-        s3 = boto3.client("s3", endpoint_url="http://" + urlsplit(form["url"]).netloc, region_name="us-east-1")
-        left = s3.list_objects_v2(Bucket=Config().temp_bucket)["KeyCount"]
-
-    assert output.rstrip().endswith("204")
-    assert Image.open(BytesIO((folder / "photo.webp").read_bytes())).format == "WEBP"
-    assert left == 0
-
-
-# How each command is run; a script goes by its first line.
-RUN: dict[str, Callable[[str, dict[str, str], Path], None]] = {
-    "make run": serves,
-    "PORT=8080 make run": serves,
-    "make check": would_start,
-    "make test": would_start,
-    "make test-all": would_start,
-    "make coverage": would_start,
-    "make sbom": would_start,
-    "make bench": would_start,
-    "make bench QUICK=1": would_start,
-    "make load": would_start,
-    "make load QUICK=1": would_start,
-    "make audit": would_start,
-    "make deploy": deploys,
-    f"make deploy {CHOSEN}": deploys,
-    "make destroy": deploys,
-    "make destroy STACK=pictures": deploys,
-    "make sam-local": deploys,
-    "docker compose -f infra/compose.yaml up --build": tells_docker,
-    "docker build -t pinch .": tells_docker,
-    "export AWS_DEFAULT_REGION=eu-west-1": names_a_region,
-    f"curl -s {HERE}/api/openapi.json": describes_the_api,
-    f"API={HERE}": walks_through,
-}
-PRINTED = list(dict.fromkeys(command for path in GUIDES for command in commands(path.read_text())))
-
-
-def test_every_command_is_run_and_none_that_is_not_printed() -> None:
-    assert sorted(command.partition("\n")[0] for command in PRINTED) == sorted(RUN)
-
-
 @pytest.mark.processes
-@pytest.mark.parametrize("command", PRINTED, ids=lambda command: command.partition("\n")[0])
-def test_a_command_works_as_it_is_printed(command: str, environ: dict[str, str], tmp_path: Path) -> None:
-    RUN[command.partition("\n")[0]](command, environ, tmp_path)
+@pytest.mark.parametrize("command", CONTAINING)
+def test_docker_is_told_to_use_what_is_there(command: str, environ: dict[str, str], tmp_path: Path) -> None:
+    calls = stub(tmp_path, "docker")
+
+    shell(command, environ | {"PATH": f"{tmp_path}{os.pathsep}{environ['PATH']}"})
+
+    # test_container.py runs what the files say.
+    stages = re.findall(r"^FROM \S+ AS (\w+)$", text_of("Dockerfile"), re.MULTILINE)
+    match calls.read_text().split():
+        case ["docker", "compose", "-f", file, "up", "--build"]:
+            services = yaml.safe_load(text_of(file))["services"].values()
+            for build in (service["build"] for service in services if "build" in service):
+                wanted = build if isinstance(build, dict) else {"context": build}
+                assert (ROOT / file).parent.joinpath(wanted["context"], "Dockerfile").is_file()
+                assert wanted.get("target") in (*stages, None)
+        case ["docker", "build", "-t", tag, context]:
+            assert re.fullmatch("[a-z0-9]+", tag)
+            assert (ROOT / context / "Dockerfile").is_file()
+        case other:
+            pytest.fail(f"nothing here knows whether Docker takes {other}")
+
+
+def test_every_refusal_that_a_document_names_is_one_of_the_code() -> None:
+    refusals = {(str(each.status), each.code) for each in Problem.__subclasses__()}
+    named = set(re.findall(r"\b([45]\d\d) `(\w+)`", "".join(path.read_text() for path in GUIDES)))
+
+    assert named
+    assert named <= refusals
 
 
 def test_what_an_image_costs_grows_with_its_time_and_bytes_as_priced() -> None:
