@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Download, Request, Response, Route, expect
+from playwright.sync_api import Download, Request, Response, Route
 
 from tests.browser.conftest import OpenMoved
-from tests.browser.visit import LOGO, Sent, Visit, corpus, picture
+from tests.browser.visit import LOGO, Sent, Visit, corpus, expect, picture
 from tests.images import encoded, photo
 
 MINUS = "\N{MINUS SIGN}"

@@ -9,14 +9,14 @@ from urllib.parse import urljoin
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Page, Route
 
 from optimizer.settings import PRESETS, PROPERTIES
 from tests.browser.conftest import OpenVisit
 from tests.browser.test_batch import download_all
 from tests.browser.test_leaving import expect_all_gone
 from tests.browser.test_search import PHOTO as FLOWER
-from tests.browser.visit import LOGO, Sent, Visit, corpus
+from tests.browser.visit import LOGO, Sent, Visit, corpus, expect
 from tests.images import encoded, exif_bytes, opened, photo
 from tests.product import running
 

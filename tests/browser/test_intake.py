@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
 
-from tests.browser.visit import CORPUS, LOGO, PHOTO, Sent, Visit, corpus, picture
+from tests.browser.visit import CORPUS, LOGO, PHOTO, Sent, Visit, corpus, expect, picture
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

@@ -5,10 +5,9 @@ from io import BytesIO
 
 import pytest
 from PIL import Image
-from playwright.sync_api import expect
 
 from tests.browser.conftest import OpenVisit
-from tests.browser.visit import LOGO, PHOTO, SMALL, Visit, corpus, picture
+from tests.browser.visit import LOGO, PHOTO, SMALL, Visit, corpus, expect, picture
 
 MINUS = "\N{MINUS SIGN}"
 

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Locator
 
-from tests.browser.visit import Visit, picture
+from tests.browser.visit import Visit, expect, picture
 
 MODIFIERS = ["Control", "Alt", "Meta"]
 

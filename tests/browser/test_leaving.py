@@ -4,11 +4,9 @@ from typing import Any
 from urllib.parse import urljoin
 
 import pytest
-from playwright.sync_api import expect
 
 from tests.browser.conftest import OpenVisit, Serve
-from tests.browser.visit import PHOTO, SMALL, Visit, corpus, picture
-from tests.emulators import wait_until
+from tests.browser.visit import PHOTO, SMALL, Visit, corpus, expect, picture, wait_until
 
 
 def is_gone(visit: Visit, url: str, upload_id: str) -> bool:

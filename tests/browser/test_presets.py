@@ -6,11 +6,11 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Locator
 
 from optimizer.settings import PRESETS, PROPERTIES
 from tests.browser.conftest import OpenVisit
-from tests.browser.visit import Sent, Visit
+from tests.browser.visit import Sent, Visit, expect
 from tests.images import encoded, opened, photo
 
 SOURCE = (480, 360)

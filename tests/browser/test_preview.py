@@ -8,12 +8,12 @@ from math import inf, log10
 
 import pytest
 from PIL import Image, ImageChops, ImageStat
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Route
 
 from optimizer.imaging.pipeline import optimize
 from optimizer.settings import PROPERTIES, Settings
 from tests.browser.states import STALL_RESULTS
-from tests.browser.visit import CORPUS, PHOTO, Sent, Visit, corpus
+from tests.browser.visit import CORPUS, PHOTO, Sent, Visit, corpus, expect
 
 SIZE = (360, 240)
 INNER = (12, 12, 348, 228)  # the frame has round corners

@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from playwright.sync_api import expect
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
@@ -19,7 +18,7 @@ from infra import publish
 from infra.local import HOST
 from infra.page import content_security_policy
 from tests.browser.conftest import OpenVisit
-from tests.browser.visit import PHOTO, Visit, corpus, picture
+from tests.browser.visit import PHOTO, Visit, corpus, expect, picture, wait_until
 from tests.product import free_port, running
 from tests.test_publish import connect_to, create_stack
 

@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Route
 
 from tests.browser.conftest import OpenVisit
-from tests.browser.visit import Visit, picture
+from tests.browser.visit import Visit, expect, picture
 
 
 def controls(visit: Visit) -> list[str]:

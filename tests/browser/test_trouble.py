@@ -2,10 +2,10 @@
 
 import re
 
-from playwright.sync_api import Request, Route, expect
+from playwright.sync_api import Request, Route
 
 from tests.browser.conftest import OpenMoved, OpenVisit
-from tests.browser.visit import SMALL, Visit, corpus, picture
+from tests.browser.visit import SMALL, Visit, corpus, expect, picture
 
 
 def test_a_reached_limit_is_waited_out_with_a_countdown(open_moved: OpenMoved) -> None:

@@ -1,10 +1,9 @@
 """How the page looks and is used: compare modes, keyboard, themes, small screens."""
 
 import pytest
-from playwright.sync_api import expect
 
 from tests.browser.conftest import OpenVisit
-from tests.browser.visit import PHOTO, Sent, Visit, corpus, picture
+from tests.browser.visit import PHOTO, Sent, Visit, corpus, expect, picture
 
 GIF = Sent("clip.gif", b"GIF89a")
 
