@@ -25,7 +25,6 @@ from tests.product import running
 
 NOON = "2099-01-01 12:00:00Z"
 
-Serve = Callable[..., str]
 OpenVisit = Callable[..., Visit]
 OpenMoved = Callable[[str], Moved]
 
@@ -44,6 +43,13 @@ def sources_url(config: Config) -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="session")
+def brief_url(config: Config, built: Path) -> Iterator[str]:
+    """The address of a server that keeps images for 7 minutes."""
+    with served(replace(config, retention_minutes=7), built) as address:
+        yield address
+
+
 @contextmanager
 def served(config: Config, page: Path) -> Iterator[str]:
     """Serve page and API from this process, whose time a test can move, with a bucket of its own."""
@@ -54,13 +60,6 @@ def served(config: Config, page: Path) -> Iterator[str]:
         ensure_bucket(config)
         local.serve(with_page(create_app(config, TempStore.connect(config)), config, page), listener, cleanup)
         yield f"{config.page_origin}/"
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    """Start a server with other limits: `serve(RATE_LIMIT="4 per 6 second")`."""
-    with ExitStack() as servers:
-        yield lambda **environ: servers.enter_context(running(**environ))[1] + "/"
 
 
 @pytest.fixture(scope="session")

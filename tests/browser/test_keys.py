@@ -481,22 +481,6 @@ def test_the_focus_goes_to_the_next_thumbnail_and_at_the_end_to_the_last(visit: 
     expect(visit.button("Choose images")).to_be_focused()
 
 
-def test_several_images_come_back_at_their_places(visit: Visit) -> None:
-    visit.drop(*[picture(f"{number}.png") for number in range(3)])
-    expect(visit.badges).to_have_count(3)
-    visit.tiles.nth(1).click()
-
-    press(visit, "Delete")
-    visit.button("Undo").click()
-
-    expect(visit.badges).to_have_count(3)
-    for index in range(3):
-        expect(visit.tiles.nth(index)).to_contain_text(f"{index}.png")
-    expect_current(visit, 1)
-    press(visit, "]")
-    expect_current(visit, 2)
-
-
 def test_the_first_tab_offers_to_skip_to_the_settings(visit: Visit) -> None:
     visit.drop(picture())
     visit.expect_done()

@@ -5,7 +5,7 @@ from urllib.parse import urljoin
 
 import pytest
 
-from tests.browser.conftest import OpenVisit, Serve
+from tests.browser.conftest import OpenVisit
 from tests.browser.visit import PHOTO, SMALL, Visit, corpus, expect, picture, wait_until
 
 
@@ -104,8 +104,8 @@ def test_cancel_ends_an_upload_and_discards_its_id(visit: Visit) -> None:
     assert visit.optimizes() == 0
 
 
-def test_the_promise_names_the_retention_of_the_deployment(open_visit: OpenVisit, serve: Serve) -> None:
-    visit = open_visit(serve(RETENTION_MINUTES=7))
+def test_the_promise_names_the_retention_of_the_deployment(open_visit: OpenVisit, brief_url: str) -> None:
+    visit = open_visit(brief_url)
 
     expect(visit.page.get_by_role("contentinfo")).to_contain_text("Deleted when you leave, 7 minutes at most")
     visit.drop(picture())

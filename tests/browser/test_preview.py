@@ -15,8 +15,8 @@ from optimizer.settings import PROPERTIES, Settings
 from tests.browser.states import STALL_RESULTS
 from tests.browser.visit import CORPUS, PHOTO, Sent, Visit, corpus, expect
 
-SIZE = (360, 240)
-INNER = (12, 12, 348, 228)  # the frame has round corners
+SIZE = (420, 280)  # a smaller one would be shown larger
+INNER = (12, 12, 408, 268)  # the frame has round corners
 PHOTOS = [PHOTO, "photo-flower-3mp.jpg", "orient-portrait-8.jpg"]
 MOVES = [
     {"brightness": -70},
