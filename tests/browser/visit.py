@@ -11,8 +11,9 @@ from typing import Any, overload
 from urllib.parse import urlsplit
 
 from PIL import Image
-from playwright.sync_api import APIRequestContext, Locator, LocatorAssertions, Page, PageAssertions, Request, Route
+from playwright.sync_api import APIRequestContext, Locator, Page, Request, Route
 from playwright.sync_api import expect as expect_once
+from playwright.sync_api._generated import LocatorAssertions, PageAssertions
 
 CORPUS = Path(__file__).parent.parent / "corpus"
 PHOTO = "photo-canyon-orient6-gps.jpg"  # a real photo: turned by EXIF, with GPS, serial number, MakerNote and XMP
@@ -71,7 +72,7 @@ class _Patiently:
     def __getattr__(self, name: str) -> Any:
         check = getattr(self._assertions, name)
 
-        def look(*args: Any, **options: Any) -> None:
+        def look(*args: Any, **options: Any) -> Any:
             __tracebackhide__ = True
             # Counted rather than timed: where the machine is slow, so is each look.
             for _ in range(HANGING_MS // LOOK_MS):
