@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page
 from time_machine import travel
 
 from infra import local
@@ -20,13 +20,11 @@ from optimizer.app import create_app
 from optimizer.config import Config
 from optimizer.store import TempStore
 from tests.browser.moved import Moved, of_the_page
-from tests.browser.visit import Visit
+from tests.browser.visit import HANGING_MS, Visit
 from tests.product import running
 
-TIMEOUT_MS = 60_000  # only a machine that hangs takes so long
 NOON = "2099-01-01 12:00:00Z"
 
-Serve = Callable[..., str]
 OpenVisit = Callable[..., Visit]
 OpenMoved = Callable[[str], Moved]
 
@@ -45,6 +43,13 @@ def sources_url(config: Config) -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="session")
+def brief_url(config: Config, built: Path) -> Iterator[str]:
+    """The address of a server that keeps images for 7 minutes."""
+    with served(replace(config, retention_minutes=7), built) as address:
+        yield address
+
+
 @contextmanager
 def served(config: Config, page: Path) -> Iterator[str]:
     """Serve page and API from this process, whose time a test can move, with a bucket of its own."""
@@ -55,13 +60,6 @@ def served(config: Config, page: Path) -> Iterator[str]:
         ensure_bucket(config)
         local.serve(with_page(create_app(config, TempStore.connect(config)), config, page), listener, cleanup)
         yield f"{config.page_origin}/"
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    """Start a server with other limits: `serve(RATE_LIMIT="4 per 6 second")`."""
-    with ExitStack() as servers:
-        yield lambda **environ: servers.enter_context(running(**environ))[1] + "/"
 
 
 @pytest.fixture(scope="session")
@@ -81,7 +79,7 @@ def open_visit(browser: Browser, url: str) -> Iterator[OpenVisit]:
 
     def open_one(at: str = url, before: Callable[[Page], None] = lambda _: None, **options: Any) -> Visit:
         context = browser.new_context(**{"viewport": {"width": 1440, "height": 900}} | options)
-        context.set_default_timeout(TIMEOUT_MS)
+        context.set_default_timeout(HANGING_MS)
         contexts.append(context)
         visits.append(Visit(context.new_page()))
         before(visits[-1].page)
@@ -110,9 +108,3 @@ def open_moved(open_visit: OpenVisit, config: Config, built: Path) -> Iterator[O
 def visit(open_visit: OpenVisit) -> Visit:
     """The page in a window of 1440 x 900, nothing done yet."""
     return open_visit()
-
-
-@pytest.fixture(autouse=True)
-def patience() -> None:
-    """Expect as long as the page may take on a busy machine."""
-    expect.set_options(timeout=TIMEOUT_MS)

@@ -43,7 +43,7 @@ class Moved:
         for _ in range(milliseconds // STEP_MS):
             self.settle()
             self.clock.shift(STEP_MS / 1000)
-            self.visit.page.clock.run_for(STEP_MS)
+            self.visit.page.clock.fast_forward(STEP_MS)
         self.settle()
 
     def until(self, shown: Locator) -> None:

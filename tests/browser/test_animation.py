@@ -6,11 +6,10 @@ from itertools import pairwise
 
 import numpy as np
 from PIL import Image
-from playwright.sync_api import expect
 
 from tests.browser.conftest import OpenVisit
 from tests.browser.test_search import COUNT_ESTIMATES
-from tests.browser.visit import Visit, corpus
+from tests.browser.visit import Visit, corpus, expect
 from tests.images import Pixels, pixels
 
 LOGO = corpus("anim-logo.webp")

@@ -9,23 +9,22 @@ from urllib.parse import urljoin
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Page, Route
 
 from optimizer.settings import PRESETS, PROPERTIES
 from tests.browser.conftest import OpenVisit
 from tests.browser.test_batch import download_all
 from tests.browser.test_leaving import expect_all_gone
 from tests.browser.test_search import PHOTO as FLOWER
-from tests.browser.visit import LOGO, Sent, Visit, corpus
+from tests.browser.visit import LOGO, Sent, Visit, corpus, expect
 from tests.images import encoded, exif_bytes, opened, photo
-from tests.product import running
+from tests.sampling import WHOLE
 
 PHOTO = Sent("photo.jpg", encoded(photo(), "jpeg", quality=97, exif=exif_bytes(Make="Maker", gps=True)))
 NBSP = "\N{NO-BREAK SPACE}"
 MINUS = "\N{MINUS SIGN}"
 
 LACKS = {
-    "nothing": "",
     "Worker": "delete globalThis.Worker;",
     "OffscreenCanvas": "delete globalThis.OffscreenCanvas;",
     "an encoder for JPEG": """const { convertToBlob } = OffscreenCanvas.prototype;
@@ -50,38 +49,43 @@ NOTE_ESTIMATES = """() => {
     new MutationObserver(note).observe(result, { subtree: true, childList: true, characterData: true });
 }"""
 WITHOUT_ESTIMATE = {"Worker", "OffscreenCanvas", "an encoder for JPEG", "decoding"}
+OTHERS = tuple(name for name in LACKS if name not in WITHOUT_ESTIMATE)
+# Each estimate has one way to be made, which any of these takes away; of the others none is in another's way.
+TOGETHER = [*((name,) for name in sorted(WITHOUT_ESTIMATE)), OTHERS]
 
 
-def lack(visit: Visit, name: str) -> Visit:
-    """Load the page again in a browser that lacks this, in the page and in its worker."""
-    visit.page.add_init_script(LACKS[name])
+def lack(visit: Visit, *names: str) -> Visit:
+    """Load the page again in a browser that lacks these, in the page and in its worker."""
+    script = "".join(f"{{{LACKS[name]}}}" for name in names)
+    visit.page.add_init_script(script)
 
     def without(route: Route) -> None:
         answer = route.fetch()
-        route.fulfill(response=answer, body=LACKS[name] + answer.text())
+        route.fulfill(response=answer, body=script + answer.text())
 
-    if name in WITHOUT_ESTIMATE:
+    if WITHOUT_ESTIMATE & {*names}:
         visit.page.route("**/estimate-worker*.js", without)
     visit.page.reload()
     expect(visit.page.locator("#formats")).to_contain_text("25 MB")
     return visit
 
 
-@pytest.mark.parametrize("name", LACKS)
-def test_from_drop_to_download_all_works_without(open_visit: OpenVisit, name: str) -> None:
+@pytest.mark.parametrize("names", [(name,) for name in LACKS] if WHOLE else TOGETHER, ids=", ".join)
+def test_from_drop_to_download_all_works_without(open_visit: OpenVisit, names: tuple[str, ...]) -> None:
     # Where there are no trusted types, no policy asks for them.
-    visit = lack(open_visit(bypass_csp=name == "trustedTypes"), name)
+    visit = lack(open_visit(bypass_csp="trustedTypes" in names), *names)
+    can_estimate = not WITHOUT_ESTIMATE & {*names}
     visit.drop(PHOTO)
     visit.expect_done()
 
     visit.page.evaluate(NOTE_ESTIMATES)
     visit.draft_slider("Quality", 30)
-    if name not in WITHOUT_ESTIMATE:
+    if can_estimate:
         expect(visit.result).to_contain_text("estimate")
     with visit.answer() as answer:
         visit.set_slider("Quality", 40)
     visit.expect_done()
-    assert visit.page.evaluate("estimated") == (name not in WITHOUT_ESTIMATE)
+    assert visit.page.evaluate("estimated") == can_estimate
     filename, data = visit.download()
 
     made = opened(data)
@@ -89,7 +93,7 @@ def test_from_drop_to_download_all_works_without(open_visit: OpenVisit, name: st
     assert (len(data), answer["quality"]) == (answer["bytes"], 40)
     visit.button("Delete now").click()
     expect(visit.button("Choose images")).to_be_visible()
-    expect(visit.button("or a folder")).to_be_visible(visible=name != "webkitdirectory")
+    expect(visit.button("or a folder")).to_be_visible(visible="webkitdirectory" not in names)
 
 
 def test_without_a_clipboard_the_address_is_there_to_be_copied(visit: Visit, url: str) -> None:
@@ -224,11 +228,7 @@ def test_german_is_there_from_the_first_paint(open_visit: OpenVisit) -> None:
     visit = open_visit(locale="de-DE")
     visit.page.add_init_script(FRAMES)
     late: list[Route] = []
-
-    def hold(route: Route) -> None:
-        late.append(route)
-
-    visit.page.route(re.compile(r"/de\b[^/]*\.js"), hold)
+    visit.page.route(re.compile(r"/de\b[^/]*\.js"), lambda route: late.append(route))  # noqa: PLW0108  # Playwright takes no methods of built-in types
     visit.page.reload(wait_until="commit")
     while not late or visit.page.evaluate("frames.length") < 4:
         visit.page.evaluate("0")  # routes arrive with any answer of the browser
@@ -383,13 +383,6 @@ def test_the_privacy_page_names_the_minutes_of_the_deployment_and_leads_back(
     expect(page.get_by_role("button", name=home)).to_be_visible()
 
 
-@pytest.fixture(scope="module")
-def brief_url() -> Iterator[str]:
-    """The address of a server that keeps images for 7 minutes."""
-    with running(RETENTION_MINUTES=7) as (_, address):
-        yield f"{address}/"
-
-
 # --- files beside the page ---
 
 
@@ -424,6 +417,7 @@ def test_the_original_can_be_kept_in_place_of_a_larger_result(visit: Visit) -> N
     visit.page.get_by_role("checkbox", name="Lossless").check()
     visit.choose("PNG")
     expect(visit.result.locator("strong")).to_contain_text("+")
+    expect(visit.page.get_by_text("% larger. Try a lower quality or another format")).to_be_visible()
 
     keep.click()
 

@@ -4,11 +4,9 @@ import gzip
 import re
 from pathlib import Path
 
-from playwright.sync_api import expect
-
 from infra.bundle import REFERENCE, WEB
 from tests.browser.conftest import OpenVisit
-from tests.browser.visit import Sent, Visit
+from tests.browser.visit import Sent, Visit, expect
 from tests.images import encoded, photo
 
 PAGE = (WEB / "index.html").read_text()

@@ -2,10 +2,7 @@
 
 from pathlib import Path
 
-import pytest
-from playwright.sync_api import expect
-
-from tests.browser.visit import CORPUS, LOGO, PHOTO, Sent, Visit, corpus, picture
+from tests.browser.visit import CORPUS, LOGO, PHOTO, Sent, Visit, corpus, expect, picture
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -92,40 +89,36 @@ def test_the_overlay_shows_only_while_files_are_dragged(visit: Visit) -> None:
     visit.expect_done()
 
 
-def test_a_batch_that_is_longer_than_one_request_is_presigned_in_parts(visit: Visit) -> None:
-    visit.drop(*[Sent(f"{number}.png", corpus("edge-1x1.png").data) for number in range(21)])
+REFUSED = {
+    Sent("clip.gif", b"GIF89a\x01\x00\x01\x00\x00\x00\x00;"): (
+        "Not supported", "clip.gif is not supported. Use JPEG, PNG or WebP."),
+    Sent("drawing.png", b"<svg xmlns='http://www.w3.org/2000/svg'/>"): (
+        "Not supported", "drawing.png is not supported. Use JPEG, PNG or WebP."),
+    Sent("holiday.png", PNG, 31_000_000): (
+        "Too large", "holiday.png is 31 MB. The limit is 25 MB."),
+    Sent("nothing.jpg", b""): (
+        "Empty file", "nothing.jpg is empty. Choose it again, or export the image again."),
+}  # fmt: skip
+DAMAGED = (
+    corpus("bad-truncated.jpg"),
+    ("Damaged", "This JPEG file is damaged or cut off. Export the image again and send that."),
+)
 
-    expect(visit.badges).to_have_count(21)
-    assert (visit.calls.count("POST /api/uploads"), visit.uploads()) == (2, 21)
 
-
-@pytest.mark.parametrize(
-    ("file", "short", "message"),
-    [
-        (Sent("clip.gif", b"GIF89a\x01\x00\x01\x00\x00\x00\x00;"), "Not supported",
-         "clip.gif is not supported. Use JPEG, PNG or WebP."),
-        (Sent("drawing.png", b"<svg xmlns='http://www.w3.org/2000/svg'/>"), "Not supported",
-         "drawing.png is not supported. Use JPEG, PNG or WebP."),
-        (Sent("holiday.png", PNG, 31_000_000), "Too large", "holiday.png is 31 MB. The limit is 25 MB."),
-        (Sent("nothing.jpg", b""), "Empty file",
-         "nothing.jpg is empty. Choose it again, or export the image again."),
-    ],
-    ids=lambda value: value.name if isinstance(value, Sent) else "",
-)  # fmt: skip
-def test_what_cannot_be_taken_is_refused_in_words_and_the_rest_goes_on(
-    visit: Visit, file: Sent, short: str, message: str
-) -> None:
-    visit.drop(file, picture())
+def test_what_cannot_be_taken_is_refused_in_words_and_the_rest_goes_on(visit: Visit) -> None:
+    visit.expected.append("422")
+    visit.drop(*REFUSED, picture(), DAMAGED[0])
     visit.expect_done()
-    refused = visit.tiles.nth(0)
-    expect(refused).to_contain_text(short)
     expect(visit.badges).to_have_count(1)
+    expect(visit.tiles.last).to_contain_text("Damaged")
 
-    refused.click()
-
-    expect(visit.trouble).to_contain_text(message)
-    expect(visit.result).to_be_hidden()
-    assert (visit.uploads(), visit.optimizes()) == (1, 1)
+    for file, (short, message) in [*REFUSED.items(), DAMAGED]:
+        tile = visit.tiles.filter(has_text=file.name)
+        expect(tile).to_contain_text(short)
+        tile.click()
+        expect(visit.trouble).to_contain_text(message)
+        expect(visit.result).to_be_hidden()
+    assert (visit.uploads(), visit.optimizes()) == (2, 2)  # what the page itself refuses is not sent
 
 
 def test_the_type_is_judged_by_the_bytes_not_by_the_name(visit: Visit) -> None:
@@ -141,15 +134,6 @@ def test_a_file_of_exactly_the_limit_is_uploaded(visit: Visit) -> None:
 
     expect(visit.trouble).to_contain_text("damaged")
     assert visit.uploads() == 1
-
-
-def test_a_damaged_file_is_refused_by_the_server_in_its_words(visit: Visit) -> None:
-    visit.expected.append("422")
-    visit.drop(corpus("bad-truncated.jpg"), picture())
-
-    expect(visit.trouble).to_contain_text("This JPEG file is damaged or cut off. Export the image again and send that.")
-    expect(visit.tiles.nth(0)).to_contain_text("Damaged")
-    expect(visit.badges).to_have_count(1)
 
 
 def test_a_list_that_the_server_refuses_goes_again_without_the_file_it_names(visit: Visit) -> None:

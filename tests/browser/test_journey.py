@@ -1,23 +1,26 @@
 """From a dropped photo to the lighter file."""
 
-import zipfile
 from io import BytesIO
 
-import pytest
 from PIL import Image
-from playwright.sync_api import expect
 
-from tests.browser.conftest import OpenVisit
-from tests.browser.visit import LOGO, PHOTO, SMALL, Visit, corpus, picture
+from tests.browser.visit import LOGO, PHOTO, SMALL, Visit, corpus, expect, picture
 
 MINUS = "\N{MINUS SIGN}"
 
 
-def test_a_dropped_photo_comes_back_smaller_upright_and_without_metadata(visit: Visit) -> None:
-    photo = corpus(PHOTO)
+def test_a_dropped_photo_comes_back_smaller_upright_and_without_metadata_and_the_gain_is_told(visit: Visit) -> None:
     with visit.answer() as first:
-        visit.drop(photo)
+        visit.drop(corpus(PHOTO))
     visit.expect_done()
+
+    saved = f"{round(first['saved_percent'])}"
+    expect(visit.result.locator("strong")).to_have_text(f"{MINUS}{saved}%")
+    expect(visit.result).to_contain_text(f"600 KB → {round(first['bytes'] / 1000)} KB")
+    expect(visit.tiles.first).to_contain_text(f"{MINUS}{saved}%")
+    expect(visit.page.get_by_role("status")).to_contain_text(f"{saved} percent smaller")
+    expect(visit.page.get_by_text("Removed: camera data (EXIF), location (GPS)")).to_be_visible()
+    expect(visit.page.get_by_text("2048 \N{MULTIPLICATION SIGN} 1366")).to_be_visible()
 
     with visit.answer() as second:
         visit.set_slider("Quality", 40)
@@ -47,20 +50,6 @@ def test_the_original_stands_beside_a_placeholder_until_the_first_result(visit: 
     expect(placeholder).to_be_hidden()
 
 
-def test_the_gain_is_told_in_one_number_and_announced(visit: Visit) -> None:
-    with visit.answer() as answer:
-        visit.drop(corpus(PHOTO))
-    visit.expect_done()
-
-    saved = f"{round(answer['saved_percent'])}"
-    expect(visit.result.locator("strong")).to_have_text(f"{MINUS}{saved}%")
-    expect(visit.result).to_contain_text(f"600 KB → {round(answer['bytes'] / 1000)} KB")
-    expect(visit.tiles.first).to_contain_text(f"{MINUS}{saved}%")
-    expect(visit.page.get_by_role("status")).to_contain_text(f"{saved} percent smaller")
-    expect(visit.page.get_by_text("Removed: camera data (EXIF), location (GPS)")).to_be_visible()
-    expect(visit.page.get_by_text("2048 \N{MULTIPLICATION SIGN} 1366")).to_be_visible()
-
-
 def test_settings_tried_before_show_again_without_a_request(visit: Visit) -> None:
     visit.drop(picture())
     visit.expect_done()
@@ -75,27 +64,13 @@ def test_settings_tried_before_show_again_without_a_request(visit: Visit) -> Non
     assert (visit.uploads(), visit.optimizes()) == (1, 2)
 
 
-def test_a_larger_result_is_told_plainly(visit: Visit) -> None:
-    visit.drop(corpus("photo-tulips-alpha-lossy.webp"))
-    visit.expect_done()
-
-    visit.choose("PNG")
-
-    expect(visit.result.locator("strong")).to_contain_text("+")
-    expect(visit.page.get_by_text("% larger. Try a lower quality or another format")).to_be_visible()
-
-
-def test_a_file_that_cannot_get_smaller_is_kept(visit: Visit) -> None:
+def test_it_is_told_that_a_file_is_kept_and_what_a_conversion_cost(visit: Visit) -> None:
     visit.drop(corpus("edge-1x1.png"))
     visit.expect_done()
-
     expect(visit.page.get_by_text("Already as small as it gets: the original pixels are kept.")).to_be_visible()
 
-
-def test_what_the_conversion_cost_is_told(visit: Visit) -> None:
     visit.drop(corpus(LOGO))
     visit.expect_done()
-
     visit.choose("JPEG")
 
     expect(visit.page.get_by_text("Transparent areas were filled with the background colour.")).to_be_visible()
@@ -133,22 +108,6 @@ def test_only_the_selected_image_follows_the_settings_until_all_are_asked_for(vi
     assert (visit.uploads(), visit.optimizes()) == (2, 4)
 
 
-def test_download_all_saves_every_result_in_one_zip(visit: Visit) -> None:
-    visit.drop(picture(), corpus("graphic-triangles-alpha.png"), picture())
-    expect(visit.badges).to_have_count(3)
-    total = visit.page.get_by_role("button", name="Download all 3 images")
-
-    with visit.page.expect_download() as started:
-        total.click()
-    archive = zipfile.ZipFile(started.value.path())
-
-    assert started.value.suggested_filename == "pinch.zip"
-    assert archive.namelist() == [SMALL, "graphic-triangles-alpha.png", SMALL.replace(".", " (2).")]
-    assert archive.testzip() is None
-    formats = [Image.open(BytesIO(archive.read(name))).format for name in archive.namelist()]
-    assert formats == ["PNG", "PNG", "PNG"]
-
-
 def test_without_the_code_for_a_zip_the_results_are_saved_one_by_one(visit: Visit) -> None:
     visit.drop(picture(), corpus("graphic-triangles-alpha.png"))
     expect(visit.badges).to_have_count(2)
@@ -161,22 +120,3 @@ def test_without_the_code_for_a_zip_the_results_are_saved_one_by_one(visit: Visi
     visit.page.wait_for_event("download", lambda download: "triangles" in download.suggested_filename)
 
     assert names == [SMALL, "graphic-triangles-alpha.png"]
-
-
-@pytest.mark.parametrize(
-    ("names", "unique"),
-    [
-        (["a.png", "b.png"], ["a.png", "b.png"]),
-        (["a.png", "A.PNG", "a.png"], ["a.png", "A (2).PNG", "a (3).png"]),
-        (["a (2).png", "a.png", "a.png"], ["a (2).png", "a.png", "a (3).png"]),
-        (["a", "a", ".png", ".png"], ["a", "a (2)", ".png", ".png (2)"]),
-    ],
-)
-def test_names_in_a_zip_are_numbered_where_they_come_again(
-    open_visit: OpenVisit, sources_url: str, names: list[str], unique: list[str]
-) -> None:
-    given = open_visit(sources_url).page.evaluate(
-        "async (names) => (await import('/js/zip.js')).numbered(names)", names
-    )
-
-    assert given == unique

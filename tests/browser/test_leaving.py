@@ -4,11 +4,9 @@ from typing import Any
 from urllib.parse import urljoin
 
 import pytest
-from playwright.sync_api import expect
 
-from tests.browser.conftest import OpenVisit, Serve
-from tests.browser.visit import PHOTO, SMALL, Visit, corpus, picture
-from tests.leftovers import PATIENCE_SECONDS, settled
+from tests.browser.conftest import OpenVisit
+from tests.browser.visit import PHOTO, SMALL, Visit, corpus, expect, picture, wait_until
 
 
 def is_gone(visit: Visit, url: str, upload_id: str) -> bool:
@@ -18,12 +16,7 @@ def is_gone(visit: Visit, url: str, upload_id: str) -> bool:
 
 def expect_all_gone(visit: Visit, url: str, answer: dict[str, Any]) -> None:
     """Wait for the beacon, which is under way when the page has gone: it takes the source, then the result."""
-
-    def left() -> set[str]:
-        source = set() if is_gone(visit, url, answer["id"]) else {"source"}
-        return source if visit.request.get(answer["url"]).status == 404 else source | {"result"}
-
-    assert settled(left, PATIENCE_SECONDS) == set()
+    wait_until(lambda: is_gone(visit, url, answer["id"]) and visit.request.get(answer["url"]).status == 404)
 
 
 @pytest.mark.parametrize("how", ["navigate", "close", "reload"])
@@ -111,8 +104,8 @@ def test_cancel_ends_an_upload_and_discards_its_id(visit: Visit) -> None:
     assert visit.optimizes() == 0
 
 
-def test_the_promise_names_the_retention_of_the_deployment(open_visit: OpenVisit, serve: Serve) -> None:
-    visit = open_visit(serve(RETENTION_MINUTES=7))
+def test_the_promise_names_the_retention_of_the_deployment(open_visit: OpenVisit, brief_url: str) -> None:
+    visit = open_visit(brief_url)
 
     expect(visit.page.get_by_role("contentinfo")).to_contain_text("Deleted when you leave, 7 minutes at most")
     visit.drop(picture())

@@ -2,10 +2,10 @@
 
 from itertools import cycle, islice
 
-from playwright.sync_api import Response, expect
+from playwright.sync_api import Response
 
 from tests.browser.conftest import OpenMoved
-from tests.browser.visit import Sent
+from tests.browser.visit import Sent, expect
 from tests.images import encoded, photo
 
 PHOTO = Sent("photo.jpg", encoded(photo(96, 64), "jpeg", quality=97))

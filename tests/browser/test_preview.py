@@ -8,15 +8,15 @@ from math import inf, log10
 
 import pytest
 from PIL import Image, ImageChops, ImageStat
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Route
 
 from optimizer.imaging.pipeline import optimize
 from optimizer.settings import PROPERTIES, Settings
 from tests.browser.states import STALL_RESULTS
-from tests.browser.visit import CORPUS, PHOTO, Sent, Visit, corpus
+from tests.browser.visit import CORPUS, PHOTO, Sent, Visit, corpus, expect
 
-SIZE = (480, 320)
-INNER = (12, 12, 468, 308)  # the frame has round corners
+SIZE = (420, 280)  # a smaller one would be shown larger
+INNER = (12, 12, 408, 268)  # the frame has round corners
 PHOTOS = [PHOTO, "photo-flower-3mp.jpg", "orient-portrait-8.jpg"]
 MOVES = [
     {"brightness": -70},

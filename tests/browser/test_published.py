@@ -1,6 +1,7 @@
 """The published page as on AWS: page, API and S3 on three origins, the page out of its bucket."""
 
 import re
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -11,17 +12,19 @@ from urllib.parse import urlsplit
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from playwright.sync_api import expect
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
 from infra import publish
-from infra.local import HOST
+from infra.local import HOST, serve
 from infra.page import content_security_policy
+from infra.resources import ensure_bucket
+from optimizer.app import create_app
+from optimizer.config import Config
+from optimizer.store import TempStore
 from tests.browser.conftest import OpenVisit
-from tests.browser.visit import PHOTO, Visit, corpus, picture
-from tests.leftovers import PATIENCE_SECONDS, settled
-from tests.product import free_port, running
+from tests.browser.visit import PHOTO, Visit, corpus, expect, picture, wait_until
+from tests.product import free_port
 from tests.test_publish import connect_to, create_stack
 
 TEMP_BUCKET = "pinch-temp-of-published"
@@ -63,15 +66,17 @@ def cdn(client: Any, bucket: str) -> Any:
 def deployment(s3_url: str) -> Iterator[Deployment]:
     page = f"http://{HOST}:{free_port()}"
     with ExitStack() as cleanup:
-        _, api = cleanup.enter_context(
-            running(
-                PAGE_ORIGIN=page,
-                S3_ENDPOINT_URL=s3_url,
-                TEMP_BUCKET=TEMP_BUCKET,
-                RATE_LIMIT="9000 per minute",
-                RETENTION_MINUTES=45,
-            )
+        config = Config(
+            page_origin=page,
+            s3_endpoint_url=s3_url,
+            temp_bucket=TEMP_BUCKET,
+            rate_limit="9000 per minute",
+            retention_minutes=45,
         )
+        ensure_bucket(config)
+        listener = cleanup.enter_context(socket.create_server((HOST, 0)))
+        api = f"http://{HOST}:{listener.getsockname()[1]}"
+        serve(create_app(config, TempStore.connect(config)), listener, cleanup)
         connect_to(s3_url, cleanup.enter_context(pytest.MonkeyPatch.context()))
         stack = create_stack(
             ApiUrl=api,
@@ -148,7 +153,7 @@ def test_leaving_the_page_discards_across_origins(visit: Visit, deployment: Depl
 
 
 def expect_empty(deployment: Deployment) -> None:
-    assert settled(lambda: set(deployment.temporary()), PATIENCE_SECONDS) == set()
+    wait_until(lambda: deployment.temporary() == [])
 
 
 def test_the_page_may_call_nothing_but_the_api_and_the_bucket(visit: Visit, url: str) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Locator, Request, expect
+from playwright.sync_api import Locator, Request
 
 from optimizer.settings import SIMILARITIES
 from tests.browser.conftest import OpenVisit
-from tests.browser.visit import CORPUS, Sent, Visit
+from tests.browser.visit import CORPUS, Sent, Visit, expect
 from tests.images import encoded
 
 # A real photo, since no encoder finds anything in noise; small, so that a search takes no second.

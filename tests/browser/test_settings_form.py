@@ -1,12 +1,11 @@
 """The form that is made from the schema, and settings under a name."""
 
-from typing import Any
+from typing import Any, cast
 
-import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Route
 
 from tests.browser.conftest import OpenVisit
-from tests.browser.visit import Visit, picture
+from tests.browser.visit import Visit, expect, picture
 
 
 def controls(visit: Visit) -> list[str]:
@@ -26,23 +25,22 @@ def test_every_setting_of_the_schema_has_a_control(visit: Visit, url: str) -> No
         expect(visit.page.locator("#form").get_by_text(setting["title"], exact=False).first).to_be_visible()
 
 
-@pytest.mark.parametrize(
-    ("schema", "role"),
-    [
-        ({"type": "string", "enum": ["a", "b"], "default": "a"}, "combobox"),
-        ({"type": "string", "enum": ["a", "b"], "default": "a", "x-group": "novelty"}, "radio"),
-        ({"type": "boolean", "default": False}, "checkbox"),
-        ({"type": "integer", "minimum": 0, "maximum": 9, "default": 3}, "slider"),
-        ({"type": ["integer", "null"], "minimum": 1, "maximum": 9, "default": None}, "spinbutton"),
-        ({"type": "string", "default": ""}, "textbox"),
-    ],
-)
-def test_a_new_setting_appears_by_itself(open_visit: OpenVisit, schema: dict[str, Any], role: Any) -> None:
-    visit = open_visit()
+NEW: dict[str, dict[str, Any]] = {
+    "combobox": {"type": "string", "enum": ["a", "b"], "default": "a"},
+    "radio": {"type": "string", "enum": ["a", "b"], "default": "a", "x-group": "choice"},
+    "checkbox": {"type": "boolean", "default": False},
+    "slider": {"type": "integer", "minimum": 0, "maximum": 9, "default": 3},
+    "spinbutton": {"type": ["integer", "null"], "minimum": 1, "maximum": 9, "default": None},
+    "textbox": {"type": "string", "default": ""},
+}
 
+
+def test_a_new_setting_appears_by_itself(visit: Visit) -> None:
     def add(route: Route) -> None:
         document = route.fetch().json()
-        document["properties"]["novelty"] = {"title": "Novelty", "x-group": "novel"} | schema
+        for role, schema in NEW.items():
+            name = "choice" if role == "radio" else f"new_{role}"  # a group of its name makes choices of it
+            document["properties"][name] = {"title": f"New {role}", "x-group": f"of-{role}"} | schema
         route.fulfill(json=document)
 
     visit.page.route("**/api/settings", add)
@@ -50,7 +48,9 @@ def test_a_new_setting_appears_by_itself(open_visit: OpenVisit, schema: dict[str
     visit.drop(picture())
     visit.expect_done()
 
-    expect(visit.page.locator("#form").get_by_role("group", name="novel").get_by_role(role).first).to_be_visible()
+    for role in NEW:
+        group = visit.page.locator("#form").get_by_role("group", name="choice" if role == "radio" else f"of-{role}")
+        expect(group.get_by_role(cast(Any, role)).first).to_be_visible()
 
 
 def test_only_what_differs_from_the_defaults_is_sent(visit: Visit) -> None:
@@ -66,27 +66,19 @@ def test_only_what_differs_from_the_defaults_is_sent(visit: Visit) -> None:
     expect(visit.page.get_by_text("48 \N{MULTIPLICATION SIGN} 32")).to_be_visible()
 
 
-def test_a_number_out_of_bounds_becomes_the_nearest_and_an_empty_one_the_default(visit: Visit) -> None:
+def test_what_is_out_of_bounds_becomes_the_nearest_what_is_empty_the_default_and_a_group_is_reset(visit: Visit) -> None:
     visit.drop(picture())
     visit.expect_done()
     number = visit.page.get_by_role("spinbutton", name="Quality value")
-
     number.fill("900")
     number.press("Tab")
     expect(number).to_have_value("100")
     number.fill("")
     number.press("Tab")
-
     expect(number).to_have_value("85")
-    visit.expect_done()
 
-
-def test_a_group_is_reset_to_its_defaults(visit: Visit) -> None:
-    visit.drop(picture())
-    visit.expect_done()
     reset = visit.button("Reset Adjust")
     expect(reset).to_be_hidden()
-
     visit.set_slider("Sharpen", 30)
     visit.set_slider("Contrast", -20)
     reset.click()
@@ -95,31 +87,6 @@ def test_a_group_is_reset_to_its_defaults(visit: Visit) -> None:
     expect(visit.slider("Contrast")).to_have_value("0")
     expect(reset).to_be_hidden()
     visit.expect_done()
-
-
-def test_the_last_settings_are_used_at_the_next_visit(visit: Visit) -> None:
-    visit.drop(picture())
-    visit.expect_done()
-    visit.set_slider("Quality", 42)
-    visit.expect_done()
-
-    visit.page.reload()
-    with visit.page.expect_request("**/optimize") as sent:
-        visit.drop(picture())
-
-    assert sent.value.post_data_json == {"quality": 42}
-    visit.expect_done()
-
-
-def test_a_built_in_preset_sets_the_form_and_the_result(visit: Visit) -> None:
-    visit.drop(picture())
-    visit.expect_done()
-
-    visit.choose("Thumbnail")
-
-    expect(visit.page.get_by_role("spinbutton", name="Max. width")).to_have_value("400")
-    expect(visit.link).to_have_attribute("download", "small.webp")
-    expect(visit.page.get_by_role("radio", name="Thumbnail")).to_be_checked()
 
 
 def save_preset(visit: Visit, name: str) -> None:
@@ -158,16 +125,6 @@ def test_an_own_preset_is_saved_applied_deleted_and_restored_across_reloads(visi
     expect(page.get_by_role("radio", name="Balanced")).to_be_visible()
     expect(mine).to_have_count(0)
     visit.expect_done()
-
-
-def test_an_own_preset_cannot_take_the_name_of_a_built_in_one(visit: Visit) -> None:
-    visit.drop(picture())
-    visit.expect_done()
-
-    save_preset(visit, "Balanced")
-
-    expect(visit.page.get_by_role("textbox", name="Name of the preset")).to_be_visible()
-    expect(visit.page.get_by_role("radio", name="Balanced")).to_have_count(1)
 
 
 def test_choices_last_for_the_visit_where_storage_is_blocked(open_visit: OpenVisit) -> None:

@@ -1,35 +1,21 @@
 """How the page looks and is used: compare modes, keyboard, themes, small screens."""
 
 import pytest
-from playwright.sync_api import expect
 
 from tests.browser.conftest import OpenVisit
-from tests.browser.visit import PHOTO, Sent, Visit, corpus, picture
+from tests.browser.visit import PHOTO, Sent, Visit, corpus, expect, picture
 
 GIF = Sent("clip.gif", b"GIF89a")
 
 
-def test_the_handle_is_a_slider_for_the_keyboard(visit: Visit) -> None:
-    visit.drop(picture())
-    visit.expect_done()
-    handle = visit.slider("Compare before and after")
-    expect(handle).to_have_attribute("aria-valuetext", "50% before, 50% after")
-
-    handle.focus()
-    visit.page.keyboard.press("ArrowRight")
-    expect(handle).to_have_attribute("aria-valuetext", "51% before, 49% after")
-    visit.page.keyboard.press("PageUp")
-    expect(handle).to_have_attribute("aria-valuetext", "61% before, 39% after")
-    visit.page.keyboard.press("Home")
-
-    expect(handle).to_have_attribute("aria-valuetext", "0% before, 100% after")
-    assert visit.optimizes() == 1
-
-
-def test_the_handle_follows_the_pointer_and_divides_the_pictures(visit: Visit) -> None:
+def test_the_pictures_lie_over_each_other_and_the_handle_that_follows_the_pointer_divides_them(visit: Visit) -> None:
     visit.drop(corpus(PHOTO))
     visit.expect_done()
+    box = visit.before.bounding_box()
     frame = visit.page.get_by_role("figure", name="Before").bounding_box()
+    assert box
+    assert box == visit.after.bounding_box()
+    assert box["width"] / box["height"] == pytest.approx(2048 / 1366, rel=0.01)  # upright, whole, not cropped
     assert frame
     y = frame["y"] + 40
 
@@ -43,33 +29,6 @@ def test_the_handle_follows_the_pointer_and_divides_the_pictures(visit: Visit) -
     expect(handle).to_have_attribute("aria-valuetext", "25% before, 75% after")
     after = visit.page.get_by_role("figure", name="After")
     expect(after).to_have_css("clip-path", "inset(0px 0px 0px 25%)")
-
-
-def test_the_pictures_lie_exactly_over_each_other(visit: Visit) -> None:
-    visit.drop(corpus(PHOTO))
-    visit.expect_done()
-
-    assert visit.before.bounding_box() == visit.after.bounding_box()
-    box = visit.before.bounding_box()
-    assert box
-    assert box["width"] / box["height"] == pytest.approx(2048 / 1366, rel=0.01)  # upright, whole, not cropped
-
-
-def test_the_compare_mode_is_remembered(visit: Visit) -> None:
-    visit.drop(picture())
-    visit.expect_done()
-    visit.choose("Side by side")
-    visit.page.reload()
-
-    visit.drop(picture())
-    visit.expect_done()
-
-    expect(visit.page.get_by_role("radio", name="Side by side")).to_be_checked()
-    before = visit.page.get_by_role("figure", name="Before").bounding_box()
-    after = visit.page.get_by_role("figure", name="After").bounding_box()
-    assert before
-    assert after
-    assert before["x"] + before["width"] < after["x"]
 
 
 @pytest.mark.parametrize(("system", "other", "back"), [("light", "dark", "light"), ("dark", "light", "dark")])
@@ -95,23 +54,25 @@ def overflow(visit: Visit) -> int:
     return pixels
 
 
-@pytest.mark.parametrize("width", [1440, 768, 390, 320])
-def test_nothing_scrolls_sideways(open_visit: OpenVisit, width: int) -> None:
-    visit = open_visit(viewport={"width": width, "height": 800})
-    assert overflow(visit) == 0
+def expect_nothing_sideways(visit: Visit) -> None:
+    for width in (1440, 768, 390, 320):
+        visit.page.set_viewport_size({"width": width, "height": 800})
+        assert overflow(visit) == 0, width
+
+
+def test_nothing_scrolls_sideways(visit: Visit) -> None:
+    expect_nothing_sideways(visit)
 
     visit.drop(corpus(PHOTO), GIF)
     visit.expect_done()
-    assert overflow(visit) == 0
+    expect_nothing_sideways(visit)
     visit.tiles.nth(1).click()
 
     expect(visit.trouble).to_be_visible()
-    assert overflow(visit) == 0
+    expect_nothing_sideways(visit)
 
 
-@pytest.mark.parametrize("width", [1440, 390])
-def test_text_of_twice_the_size_still_fits(open_visit: OpenVisit, width: int) -> None:
-    visit = open_visit(viewport={"width": width, "height": 900})
+def test_text_of_twice_the_size_still_fits(visit: Visit) -> None:
     visit.page.add_init_script(
         "addEventListener('DOMContentLoaded', () => { document.documentElement.style.fontSize = '200%'; })"
     )
@@ -120,8 +81,10 @@ def test_text_of_twice_the_size_still_fits(open_visit: OpenVisit, width: int) ->
     visit.drop(picture())
     visit.expect_done()
 
-    assert overflow(visit) == 0
-    expect(visit.link).to_be_in_viewport()
+    for width in (1440, 390):
+        visit.page.set_viewport_size({"width": width, "height": 900})
+        assert overflow(visit) == 0
+        expect(visit.link).to_be_in_viewport()
 
 
 def test_on_a_phone_image_and_download_stay_in_view_while_settings_scroll(open_visit: OpenVisit) -> None:

@@ -2,21 +2,28 @@
 
 import base64
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 from urllib.parse import urlsplit
 
 from PIL import Image
-from playwright.sync_api import APIRequestContext, Locator, Page, Request, Route, expect
+from playwright.sync_api import APIRequestContext, Locator, Page, Request, Route
+from playwright.sync_api import expect as expect_once
+from playwright.sync_api._generated import LocatorAssertions, PageAssertions
 
 CORPUS = Path(__file__).parent.parent / "corpus"
 PHOTO = "photo-canyon-orient6-gps.jpg"  # a real photo: turned by EXIF, with GPS, serial number, MakerNote and XMP
 SMALL = "small.png"
 LOGO = "graphic-logo-alpha.png"
+
+# Only against hanging: no test waits that long for anything that comes.
+HANGING_MS = 60_000
+LOOK_MS = 200
+MOST_ASKED = 10_000
 
 # Files are made in the page and handed over in the event, as the browser does for a real drop or paste.
 HAND_OVER = """([kind, files]) => {
@@ -54,6 +61,46 @@ def picture(name: str = SMALL, size: tuple[int, int] = (96, 64)) -> Sent:
         file, "PNG"
     )
     return Sent(name, file.getvalue())
+
+
+class _Patiently:
+    """Looks again and again whether it is so: Playwright itself soon does that every half second only."""
+
+    def __init__(self, assertions: LocatorAssertions | PageAssertions) -> None:
+        self._assertions = assertions
+
+    def __getattr__(self, name: str) -> Any:
+        check = getattr(self._assertions, name)
+
+        def look(*args: Any, **options: Any) -> Any:
+            __tracebackhide__ = True
+            # Counted rather than timed: where the machine is slow, so is each look.
+            for _ in range(HANGING_MS // LOOK_MS):
+                try:
+                    return check(*args, **options, timeout=LOOK_MS)
+                except AssertionError as error:
+                    failure = error
+            raise failure
+
+        return look
+
+
+@overload
+def expect(actual: Locator) -> LocatorAssertions: ...
+@overload
+def expect(actual: Page) -> PageAssertions: ...
+def expect(actual: Any) -> Any:
+    """Expect it of the page, as soon as the page gets there."""
+    return _Patiently(expect_once(actual))
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    """Ask a server until it is so."""
+    # Counted rather than timed: where the machine is slow, so is each answer.
+    for _ in range(MOST_ASKED):
+        if is_so():
+            return
+    raise AssertionError("it never came about")
 
 
 @dataclass
