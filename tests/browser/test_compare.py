@@ -369,7 +369,7 @@ def test_a_zoomed_picture_is_dragged_and_never_leaves_a_gap(visit: Visit) -> Non
         assert (moved_x - x, moved_y - y) == pytest.approx((-60, 40), abs=1)  # on the grid of the screen
         # On all sides in the first mode; into two corners in the others, whose bounds are computed by the same code.
         sides = ((-1500, 0), (0, -1200), (1800, 0), (0, 1400)) if mode == MODES[0] else ((-1500, -1200),)
-        for by in (*sides, (1500, 1500)):
+        for by in (*sides, (1800, 1500)):
             drag(visit, by)
 
             expect_no_gap(visit)

@@ -228,9 +228,10 @@ def test_german_is_there_from_the_first_paint(open_visit: OpenVisit) -> None:
     visit = open_visit(locale="de-DE")
     visit.page.add_init_script(FRAMES)
     late: list[Route] = []
-    visit.page.route(re.compile(r"/de\b[^/]*\.js"), lambda route: late.append(route))  # noqa: PLW0108  # Playwright takes no methods of built-in types
+    visit.page.route(re.compile(r"/de\b[^/]*\.js"), lambda route: late.append(route))  # noqa: PLW0108  # no built-in is taken
     visit.page.reload(wait_until="commit")
-    while not late or visit.page.evaluate("frames.length") < 4:
+    visit.page.wait_for_function("() => frames.length > 3")
+    while not late:
         visit.page.evaluate("0")  # routes arrive with any answer of the browser
     late[0].continue_()
 
