@@ -71,8 +71,12 @@ def test_a_late_answer_to_old_settings_is_dropped(visit: Visit) -> None:
     late[0].fulfill(response=answer)
 
     assert answer.status == 200
+    visit.drop(corpus("edge-1x1.png"))  # all of this comes after the answer
+    expect(visit.badges).to_have_count(2)
+    visit.tiles.first.click()
     visit.expect_done()
     expect(visit.link).to_have_attribute("download", webp)
+    assert visit.calls.count("GET S3") == 4  # nobody wanted its result
 
 
 def test_moving_a_slider_asks_once_when_it_is_let_go(visit: Visit) -> None:
