@@ -116,6 +116,7 @@ def test_the_estimate_is_about_what_the_server_makes(
         made = optimize(source.data, Settings.parse(settings | {"format": format.lower(), "quality": quality})).data
         expect(visit.result).to_contain_text("estimate")
         expect(visit.result.locator("b")).not_to_have_text(before)
+        expect(visit.page.locator(".after .size")).to_contain_text("≈")
         assert size_in_kilobytes(visit) == pytest.approx(len(made) / 1000, rel=tolerance)
 
 
