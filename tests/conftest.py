@@ -35,7 +35,7 @@ os.environ["AWS_ACCESS_KEY_ID"] = os.environ["AWS_SECRET_ACCESS_KEY"] = "test"
 LEFTOVERS = Leftovers(Config().temp_bucket)
 
 # What uses one of these is no unit test: they start emulators, servers, workers, browsers or programs.
-STARTING = {"s3_url", "redis_url", "ministack_url", "browser", "built", "web"}
+STARTING = {"s3_url", "redis_url", "ministack_url", "browser", "built", "web", "artefact"}
 STARTED: list[str] = []  # programs that this process has started
 
 

@@ -5,6 +5,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import product
 from textwrap import dedent
 
 import pytest
@@ -43,6 +44,7 @@ from tests.images import (
     smooth,
     webp_chunks,
 )
+from tests.sampling import sampled
 
 FORMATS = list(ENCODERS)
 
@@ -437,10 +439,10 @@ TEXT_CHUNKS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-@pytest.mark.parametrize("strip", [True, False])
-@pytest.mark.parametrize("kind", TEXT_CHUNKS)
-@pytest.mark.parametrize("keyword", RESERVED)
-@pytest.mark.parametrize("mode", ["L", "P", "P+tRNS", "RGB+tRNS"])
+@pytest.mark.parametrize(
+    ("mode", "keyword", "kind", "strip"),
+    sampled(product(["L", "P", "P+tRNS", "RGB+tRNS"], RESERVED, TEXT_CHUNKS, [True, False])),
+)
 def test_no_text_of_a_png_changes_its_picture(mode: str, keyword: str, kind: str, strip: bool) -> None:
     plain = encoded(in_mode(mode), "png", exif=exif_bytes(6))
     data = png_with(plain, TEXT_CHUNKS[kind](keyword.encode()))

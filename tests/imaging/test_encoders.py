@@ -93,8 +93,10 @@ def on_black(image: Image.Image) -> Pixels:
     return levels
 
 
-@pytest.mark.parametrize(("format", "mode"), FORMATS_AND_MODES)
-@pytest.mark.parametrize("quality", [1, 10, 50, 85, 88, 95, 100])
+@pytest.mark.parametrize(
+    ("quality", "format", "mode"),
+    sampled((quality, *each) for quality in [1, 10, 50, 85, 88, 95, 100] for each in FORMATS_AND_MODES),
+)
 def test_noise_of_any_size_can_be_encoded(quality: int, format: str, mode: str) -> None:
     for size in ((1, 1), (3, 2), (120, 90)):
         data, _ = ENCODERS[format].encode(noise(*size, mode=mode), Settings(quality=quality))

@@ -2,6 +2,7 @@
 
 import re
 from io import BytesIO
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,9 @@ from tests.images import (
     stored_quarters,
     webp_chunks,
 )
+from tests.sampling import sampled
+
+pytestmark = pytest.mark.whole
 
 FORMATS = list(ENCODERS)
 STORED = [(mode, format) for mode in MODES for format in FORMATS if mode in {
@@ -96,11 +100,10 @@ def test_every_mode_becomes_the_same_picture_in_every_format(mode: str, format: 
     assert metadata_left(result.data) == []
 
 
-@pytest.mark.parametrize("strip", [True, False])
-@pytest.mark.parametrize("auto", [True, False])
-@pytest.mark.parametrize("target", FORMATS)
-@pytest.mark.parametrize("format", FORMATS)
-@pytest.mark.parametrize("value", ORIENTATIONS)
+@pytest.mark.parametrize(
+    ("value", "format", "target", "auto", "strip"),
+    sampled(product(ORIENTATIONS, FORMATS, FORMATS, [True, False], [True, False])),
+)
 def test_a_viewer_shows_the_picture_upright_and_turns_it_only_once(
     value: int, format: str, target: str, auto: bool, strip: bool
 ) -> None:

@@ -7,6 +7,7 @@ import os
 import re
 from typing import Any, NamedTuple
 
+import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from PIL.ExifTags import Base
@@ -18,6 +19,8 @@ from optimizer.problems import ResultTooLarge
 from optimizer.settings import PROPERTIES, Settings
 from tests.images import drawing, exif_bytes, in_mode, metadata_left, noise, opened, photo, rgb_profile, smooth
 from tests.imaging.test_pipeline import STORED, source_file
+
+pytestmark = pytest.mark.whole
 
 EXAMPLES = int(os.environ.get("PINCH_EXAMPLES", "0"))
 PICTURES = {"smooth": smooth, "photo": photo, "drawing": drawing, "noise": noise}

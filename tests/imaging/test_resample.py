@@ -92,6 +92,7 @@ def flower() -> Image.Image:
         return file.resize((1001, 667), Resampling.LANCZOS)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("whole", [0, 16_000_000], ids="pixels that are decoded whole: {}".format)
 @pytest.mark.parametrize(
     ("percent", "value", "auto"),

@@ -16,6 +16,9 @@ from optimizer.imaging.pipeline import optimize
 from optimizer.imaging.search import SIZE_TOLERANCE, TRIALS, TRIES, Encoded
 from optimizer.settings import SIMILARITIES, Settings
 from tests.images import drawing, encoded, exif_bytes, in_mode, noise, opened, photo, pixels, smooth
+from tests.sampling import WHOLE, sampled
+
+pytestmark = pytest.mark.whole
 
 CORPUS = Path(__file__).parents[1] / "corpus"
 LOSSY = ["jpeg", "webp"]
@@ -177,7 +180,7 @@ def test_a_png_gets_as_many_colours_as_fit_with_a_tenth_to_spare(
     assert qualities[-1] == 100
 
 
-@pytest.mark.parametrize(("share", "used"), [(0.9, 0.85), (0.6, 0.95), (1.02, 0.98)])
+@pytest.mark.parametrize(("share", "used"), [(0.9, 0.85), (1.02, 0.98), *[(0.6, 0.95)] * WHOLE])
 def test_a_png_whose_mosaic_misleads_uses_its_target_all_the_same(share: float, used: float) -> None:
     image = Image.open(CORPUS / "graphic-triangles-alpha.png").convert("RGBA")
     target = int(len(png.encode(image, settings(lossless=True))[0]) * share)
@@ -256,18 +259,19 @@ def least(flower: Image.Image) -> dict[tuple[str, str], int]:
     }
 
 
-@pytest.mark.parametrize(("auto", "seconds"), [("off", 3), ("off", 11), ("high", 11)])
-@pytest.mark.parametrize("format", [*ENCODERS, "smallest"])
-@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize(
+    ("name", "format", "hurry"),
+    sampled(product(PICTURES, [*ENCODERS, "smallest"], [("off", 3), ("off", 11), ("high", 11)])),
+)
 def test_a_target_is_met_in_time_however_long_an_encode_takes(
     name: str,
     format: str,
-    auto: str,
-    seconds: int,
+    hurry: tuple[str, int],
     flower: Image.Image,
     least: dict[tuple[str, str], int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    auto, seconds = hurry
     image = PICTURES[name](flower)
     able = [each for each in (ENCODERS if format == "smallest" else [format]) if (name, each) in least]
     if not able:
