@@ -1,5 +1,6 @@
 """Fixtures that the whole suite shares: an embedded S3 with the bucket of template.yaml, the store and the app."""
 
+import gc
 import os
 import shutil
 import sys
@@ -54,6 +55,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         marked = any(map(item.get_closest_marker, ("processes", "whole")))
         if not (marked or STARTING & set(getattr(item, "fixturenames", ()))):
             item.add_marker("unit")
+
+
+def pytest_collection_finish() -> None:
+    """Let no collection of garbage look through the tests and what they import, again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
