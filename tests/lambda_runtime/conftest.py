@@ -1,7 +1,5 @@
 """The built artefact on the Lambda runtime, with an S3 and a DynamoDB that enforce what AWS enforces."""
 
-import fcntl
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -16,6 +14,7 @@ from infra.build import build, own_architecture
 from infra.resources import create_bucket, create_table
 from tests.conftest import LEFTOVERS
 from tests.lambda_runtime.runtime import Runtime, lambda_runtime
+from tests.once import once
 
 PAGE = "https://page.example"
 REGION = "us-east-1"
@@ -27,20 +26,9 @@ class StartFunction(Protocol):
 
 @pytest.fixture(scope="session")
 def artefact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `make build` makes, for this machine: the processor and the Python that run the tests.
-
-    The workers of a test run share one: the first that needs it builds it, and the others wait.
-    """
-    folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent
-    output, built = folder / "artefact" / "functions", folder / "artefact-is-built"
-    with (folder / "artefact-lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not built.exists():
-            build(output, own_architecture(), f"{sys.version_info.major}.{sys.version_info.minor}")
-            built.touch()
-    return output
+    """What `make build` makes, for this machine: the processor and the Python that run the tests."""
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return once(tmp_path_factory, "artefact", lambda output: build(output, own_architecture(), python))
 
 
 @pytest.fixture(scope="session")
