@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Iterable
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any, TypeVar
 
 WHOLE = bool(os.environ.get("PINCH_ALL"))
 
 Row = TypeVar("Row", bound=tuple[Any, ...])
+One = TypeVar("One")
+Other = TypeVar("Other")
 
 
 def sampled(rows: Iterable[Row], whole: bool = WHOLE) -> list[Row]:
@@ -30,3 +32,12 @@ def sampled(rows: Iterable[Row], whole: bool = WHOLE) -> list[Row]:
 def pairs(row: tuple[Any, ...]) -> set[Any]:
     """Return the pairs of values of a row, each value with its column."""
     return {*combinations(enumerate(row), 2)}
+
+
+def in_turn(first: Iterable[One], second: Iterable[Other], whole: bool = WHOLE) -> list[tuple[One, Other]]:
+    """Return each of either at least once, the shorter one going round; every pair if whole."""
+    ones, others = list(first), list(second)
+    if whole:
+        return list(product(ones, others))
+    rows = range(max(len(ones), len(others)))
+    return [(ones[row % len(ones)], others[row % len(others)]) for row in rows]

@@ -74,7 +74,7 @@ schema = schemathesis.openapi.from_dict(document(), config=CHECKS)
     derandomize=True,
     deadline=None,
     database=None,
-    max_examples=EXAMPLES or 20,
+    max_examples=EXAMPLES or 12,
     suppress_health_check=list(HealthCheck),
 )
 def test_every_answer_is_one_that_the_document_describes(case: "Case[Any]", app: Flask, uploaded: str) -> None:

@@ -38,6 +38,7 @@ from tests.faults import KINDS, Fault, FaultProxy, fault_proxy
 from tests.hostile_worker import MISDEEDS
 from tests.journey import photo, upload
 from tests.product import ROOT
+from tests.sampling import in_turn
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -178,13 +179,12 @@ class TestS3:
         assert client.post("/api/discard", json={"ids": [upload_id]}).status_code == 204
         assert keys(s3, config) == []
 
-    @pytest.mark.parametrize("kind", PASSING)
-    @pytest.mark.parametrize("step", OPTIMIZE.values(), ids=OPTIMIZE)
+    @pytest.mark.parametrize(("step", "kind"), in_turn(OPTIMIZE, PASSING))
     def test_a_fault_that_passes_is_healed_by_the_second_try(
-        self, client: FlaskClient, proxy: FaultProxy, step: tuple[str, str, int], kind: str
+        self, client: FlaskClient, proxy: FaultProxy, step: str, kind: str
     ) -> None:
         upload_id = upload_photo(client)
-        proxy.fail(fault_at(step, kind, times=1))
+        proxy.fail(fault_at(OPTIMIZE[step], kind, times=1))
 
         assert optimize(client, upload_id).status_code == 200
         assert proxy.hits == 1
@@ -201,20 +201,19 @@ class TestS3:
         assert told(answer) == UNAVAILABLE
         assert proxy.hits == 1
 
-    @pytest.mark.parametrize("kind", ["503 SlowDown", "reset in the answer", CLOCK])
-    @pytest.mark.parametrize("step", DISCARD.values(), ids=DISCARD)
+    @pytest.mark.parametrize(("step", "kind"), in_turn(DISCARD, ["503 SlowDown", "reset in the answer", CLOCK]))
     def test_a_discard_is_told_to_try_again_and_the_next_succeeds(
         self,
         client: FlaskClient,
         proxy: FaultProxy,
         s3: "S3Client",
         config: Config,
-        step: tuple[str, str, int],
+        step: str,
         kind: str,
     ) -> None:
         upload_id = upload_photo(client)
         optimize(client, upload_id)
-        proxy.fail(fault_at(step, kind))
+        proxy.fail(fault_at(DISCARD[step], kind))
 
         answer = client.post("/api/discard", json={"ids": [upload_id]})
 
@@ -225,8 +224,7 @@ class TestS3:
         assert client.post("/api/discard", json={"ids": [upload_id]}).status_code == 204
         assert keys(s3, config) == []
 
-    @pytest.mark.parametrize("kind", ["503 SlowDown", "reset in the answer", CLOCK])
-    @pytest.mark.parametrize("step", SWEEP.values(), ids=SWEEP)
+    @pytest.mark.parametrize(("step", "kind"), in_turn(SWEEP, ["503 SlowDown", "reset in the answer", CLOCK]))
     def test_a_sweep_that_fails_is_told_and_the_next_takes_all(
         self,
         client: FlaskClient,
@@ -234,12 +232,12 @@ class TestS3:
         proxy: FaultProxy,
         s3: "S3Client",
         config: Config,
-        step: tuple[str, str, int],
+        step: str,
         kind: str,
     ) -> None:
         optimize(client, upload_photo(client))
         later = datetime.now(UTC) + timedelta(minutes=21)
-        proxy.fail(fault_at(step, kind))
+        proxy.fail(fault_at(SWEEP[step], kind))
 
         with pytest.raises((StorageUnavailable, BotoCoreError, ClientError)):
             faulty_store.sweep(later)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
-from itertools import cycle, product
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ from tests.images import (
     psnr,
     stored_orientation,
 )
-from tests.sampling import WHOLE, sampled
+from tests.sampling import WHOLE, in_turn, sampled
 
 pytestmark = pytest.mark.whole
 
@@ -99,13 +99,6 @@ def combinations() -> list[tuple[str, str, str]]:
 
     every = product(GOOD, FORMATS, CHOICES)
     return sampled([each for each in every if COMPLETE or worth_it(*each)], COMPLETE)
-
-
-def in_turn(names: list[str], formats: list[str]) -> list[tuple[str, str]]:
-    """Return every file with every format, or each file with one of them in turn."""
-    if COMPLETE:
-        return list(product(names, formats))
-    return list(zip(names, cycle(formats), strict=False))
 
 
 def looks_like(shown: Pixels, name: str, difference: float = 2) -> bool:
@@ -192,6 +185,7 @@ def codes(result: Result) -> list[str]:
 
 
 TURNED = [name for name in GOOD if stored_orientation(opened(data_of(name))) != 1]
+NARROW = [name for name in GOOD if open_source(data_of(name)).width <= 1_100]
 PROFILED = [name for name in GOOD if open_source(data_of(name)).info.get("icc_profile") or "cmyk" in name]
 
 
@@ -274,7 +268,7 @@ def test_nothing_asked_makes_no_file_larger(name: str) -> None:
         assert result.warnings == []
 
 
-@pytest.mark.parametrize(("name", "format"), in_turn(GOOD, FORMATS))
+@pytest.mark.parametrize(("name", "format"), in_turn(GOOD, FORMATS, COMPLETE))
 def test_optimizing_a_result_again_makes_it_no_larger(name: str, format: str) -> None:
     side = None if COMPLETE else 200
     once = optimize(data_of(name), Settings(format=format, width=side, height=side))
@@ -294,9 +288,7 @@ def test_a_truncated_file_is_refused_as_damaged(name: str, format: str) -> None:
     assert refusal.value.status == 422
 
 
-@pytest.mark.parametrize(
-    ("name", "format"), in_turn([name for name in GOOD if open_source(data_of(name)).width <= 1_100], ["png", "webp"])
-)
+@pytest.mark.parametrize(("name", "format"), in_turn(NARROW, ["png", "webp"], COMPLETE))
 def test_lossless_keeps_the_pixels_of_every_file(name: str, format: str) -> None:
     result = optimize(data_of(name), Settings(format=format, lossless=True, strip_metadata=False))
 

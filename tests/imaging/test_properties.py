@@ -104,7 +104,7 @@ def optimized(data: bytes, asked: Settings) -> Result:
         raise
 
 
-@examples(80)
+@examples(50)
 @given(file=FILES, choice=payloads())
 def test_a_result_is_what_was_asked_for(file: File, choice: dict[str, Any]) -> None:
     data = file.data()
@@ -136,7 +136,7 @@ def has_only_orientation(data: bytes, value: int) -> bool:
     )
 
 
-@examples(50)
+@examples(30)
 @given(file=FILES, choice=payloads(*NOTHING_TO_DO))
 def test_a_result_optimized_again_never_grows(file: File, choice: dict[str, Any]) -> None:
     asked = Settings.parse(choice)
